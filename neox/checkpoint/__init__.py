@@ -1,0 +1,1 @@
+"""Checkpoints by logical names: written by any geometry, read by any other."""

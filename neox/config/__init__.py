@@ -1,0 +1,1 @@
+"""Which model and run: GPT-NeoX's YAML, typed at every level. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Token files, their order, samples and batches."""

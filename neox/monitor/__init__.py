@@ -1,0 +1,1 @@
+"""What a run says about itself: the log line, FLOP counts, TensorBoard."""

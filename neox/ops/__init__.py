@@ -1,0 +1,1 @@
+"""One module per fused operation, with its torch reference."""

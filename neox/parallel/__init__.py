@@ -1,0 +1,1 @@
+"""The mesh of process groups and the one sharding table."""

@@ -1,0 +1,1 @@
+"""Where: one profile per machine, loaded from sites/*.toml. Never imports torch."""

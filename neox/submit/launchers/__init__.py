@@ -1,0 +1,1 @@
+"""One file per launcher: a layout becomes an argument list. Pure functions."""

@@ -1,0 +1,134 @@
+"""The plan: everything about a job that can be known before it is queued.
+
+A pure function of (site, job, config, request): no process, no socket, no clock, no randomness.
+The same input gives the same bytes of script.
+"""
+
+from dataclasses import dataclass
+from typing import Literal as Choice
+
+from neox.config.run_config import RunConfig
+from neox.run.paths import RunPaths
+from neox.sites.profile import MasterAddress, NodeType, Profile, Queue
+from neox.submit.job_kind import JobKind
+from neox.submit.layout import RankPlace
+from neox.submit.request import Request
+from neox.submit.words import Word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a line of the script comes from: "sites/frontier.toml:42 queues", "--nodes"."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directive:
+    """One header line in the scheduler's own words, without its prefix."""
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """An environment variable that job.sh (or, with rank words, rank.sh) exports."""
+
+    name: str
+    value: Word
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchFile:
+    """A file that the launch line names (hostfile, rankfile), written into the link's folder."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchPlan:
+    """The launch line. The rank script and the entry follow it."""
+
+    argv: tuple[Word, ...]
+    files: tuple[LaunchFile, ...] = ()
+    forward: tuple[str, ...] = ()  # variables the launcher must be told to pass on, by name
+    rank_variable: str  # what this launcher sets in each rank
+    local_rank_variable: str
+    size_variable: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How ranks and batch are divided."""
+
+    pipeline: int
+    tensor: int
+    data: int
+    micro_batch: int
+    accumulation: int
+
+    @property
+    def world(self) -> int:
+        return self.pipeline * self.tensor * self.data
+
+    @property
+    def global_batch(self) -> int:
+        return self.micro_batch * self.accumulation * self.data
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostEstimate:
+    amount: float
+    unit: str
+    formula: str  # "12 nodes x 2.00 h x 1 node-hours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What each rank runs: `python -P -m neox.run.cli ARGV...`; "{run_yml}" stands for the file."""
+
+    argv: tuple[str, ...]
+    per: Choice["gpu", "node", "one"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    request: Request
+    site: Profile
+    job: JobKind
+    config: RunConfig
+    queue: Queue
+    node_type: NodeType
+    nodes: int
+    seconds: int  # walltime of one link
+    lead_seconds: int  # the stop signal comes this long before the end
+    chain: int  # links submitted at once
+    account: str | None
+    run: RunPaths
+    layout: tuple[RankPlace, ...]  # of one node; every node is alike
+    geometry: Geometry | None  # None for jobs without ranks that train
+    entry: Entry
+    launch: LaunchPlan
+    directives: tuple[Directive, ...]
+    variables: tuple[Variable, ...]  # exported by job.sh, in order
+    rank_variables: tuple[Variable, ...]  # exported by rank.sh: they name LOCAL_RANK or node
+    unset: tuple[str, ...]
+    master: MasterAddress
+    python: str  # the interpreter the ranks run
+    container: tuple[Word, ...]  # prefix of the entry inside each rank; empty for none
+    cost: CostEstimate
+    warnings: tuple[str, ...]
+    questions: tuple[str, ...]  # facts the site's profile marks as unknown
+    not_yet: tuple[str, ...]  # arguments whose feature the engine does not have
+
+    @property
+    def ranks_per_node(self) -> int:
+        return len(self.layout)
+
+    @property
+    def ranks(self) -> int:
+        return self.nodes * self.ranks_per_node
+

@@ -1,0 +1,35 @@
+"""What a person asked for, and the facts of the moment, gathered once at the edge.
+
+Everything the plan needs from outside stands here, so that the plan itself can be pure.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    site: str
+    job: str
+    configs: tuple[Path, ...]
+    overrides: tuple[str, ...] = ()  # KEY=VALUE
+    nodes: int | None = None
+    seconds: int | None = None  # --time
+    queue: str | None = None
+    account: str | None = None
+    name: str | None = None
+    output: Path | None = None  # -o: where run directories go
+    chain: int | None = None
+    python: str | None = None
+    here: bool = False  # run inside the allocation one already has
+    directives: tuple[str, ...] = ()  # --directive K=V
+    launch_args: tuple[str, ...] = ()  # --launch-arg ARG
+
+    # facts of the moment
+    user: str
+    cwd: Path
+    home: Path
+    submit_python: str  # the interpreter that runs neox-submit
+    machine_cores: int  # of this machine: what the site `local` is made of
+    hosts: tuple[str, ...] = ()  # from the hostfile, for sites without a scheduler
+    argv: tuple[str, ...]  # as typed, for the script's header

@@ -1,0 +1,1 @@
+"""One file per scheduler: directives, submit command, parsing. Pure functions."""
