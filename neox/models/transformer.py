@@ -1,0 +1,91 @@
+"""The decoder of the GPT-NeoX family, from token ids to logits."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from neox.models.cache import KeyValueCache
+from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear
+from neox.models.spec import ModelSpec
+from neox.ops.rotary import rotary_table
+
+Block = Callable[[torch.Tensor, Context], torch.Tensor]
+
+
+class Transformer(nn.Module):
+    """`named_parameters()` gives the logical names of `neox.models.shapes`.
+
+    Fresh parameters are not initialised: call `neox.models.init.initialise` or load them.
+    `recompute` is how many layers share one stored activation in training (0: keep all).
+    """
+
+    def __init__(self, spec: ModelSpec, *, recompute: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        self.recompute = recompute
+        self.embedding = Embedding(spec.vocab_size, spec.hidden_size)
+        self.dropout = nn.Dropout(spec.hidden_dropout)
+        self.layers = nn.ModuleList(Layer(spec, index) for index in range(spec.num_layers))
+        self.final_norm = LayerNorm(spec)
+        self.head = (
+            None if spec.tied_head else Linear(spec.hidden_size, spec.vocab_size, bias=False)
+        )
+        # not a buffer: casting the model to bf16 must not round the table
+        self._table: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def forward(self, tokens: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
+        """Logits [b, s, vocab] for tokens [b, s]; with a cache they continue what it holds."""
+        context = self._context(tokens, cache)
+        x: torch.Tensor = self.dropout(self.embedding(tokens))
+        for run in self._runs():
+            x = run(x, context)
+        if cache is not None:
+            cache.advance(tokens.shape[1])
+        output = self.embedding.weight if self.head is None else self.head.weight
+        return F.linear(self.final_norm(x), output)
+
+    def _runs(self) -> list[Block]:
+        layers: list[Block] = list(self.layers)
+        if not (self.recompute and self.training and torch.is_grad_enabled()):
+            return layers
+        size = self.recompute
+        return [_recomputed(layers[at : at + size]) for at in range(0, len(layers), size)]
+
+    def _context(self, tokens: torch.Tensor, cache: KeyValueCache | None) -> Context:
+        if cache is None:
+            assert tokens.shape[1] <= self.spec.max_positions
+            return Context(self._rotation(slice(tokens.shape[1]), tokens.device))
+        positions = cache.next_positions(tokens.shape[1])
+        return Context(self._rotation(positions, tokens.device), cache, positions)
+
+    def _rotation(
+        self, positions: slice | torch.Tensor, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """cos and sin at `positions`, [s, 1, 1, dims / 2] or [b, s, 1, 1, dims / 2]."""
+        spec = self.spec
+        if spec.rotary_dims == 0:
+            return None
+        if self._table is None or self._table[0].device != device:
+            self._table = rotary_table(
+                spec.max_positions, spec.rotary_dims, spec.rotary_base, device
+            )
+        cos, sin = (table[positions][..., None, None, :] for table in self._table)
+        return cos, sin
+
+
+def _recomputed(layers: list[Block]) -> Block:
+    """The layers in a row, keeping only their input for the backward pass."""
+
+    def forward(x: torch.Tensor, context: Context) -> torch.Tensor:
+        for layer in layers:
+            x = layer(x, context)
+        return x
+
+    def run(x: torch.Tensor, context: Context) -> torch.Tensor:
+        output: torch.Tensor = checkpoint(forward, x, context, use_reentrant=False)
+        return output
+
+    return run
