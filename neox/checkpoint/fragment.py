@@ -5,23 +5,11 @@ from typing import Literal, Protocol
 
 import torch
 
+from neox.parallel.sharding import Box, whole
+
+__all__ = ["Box", "Fragment", "FragmentReader", "Kind", "whole"]
+
 Kind = Literal["weight", "exp_avg", "exp_avg_sq"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """The part [start, stop) per dimension of a tensor that a tensor-parallel shard holds."""
-
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(stop - start for start, stop in zip(self.starts, self.stops, strict=True))
-
-
-def whole(shape: tuple[int, ...]) -> Box:
-    return Box(starts=(0,) * len(shape), stops=shape)
 
 
 @dataclass(frozen=True, kw_only=True)
