@@ -1,0 +1,199 @@
+"""Batches for one data rank, step by step, read ahead by a thread.
+
+Position is a number of samples, independent of geometry. Micro-batch m of a step takes
+`data_size x micro_batch` consecutive samples, of which data rank r takes the r-th part (the rule
+of GPT-NeoX's DistributedBatchSampler). A step takes consecutive samples whole, so 1 rank x 4
+accumulations, 2 x 2 and 4 x 1 see the same micro-batches, and any of them may go on after any.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neox.data.batch import Batch
+from neox.data.errors import DataError
+from neox.data.samples import Samples
+
+STEPS_AHEAD = 2
+LOOK_AGAIN = 0.2  # seconds between a blocked thread's looks at whether it should end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How a step is cut; `data_rank` of `data_size` is the data-parallel coordinate."""
+
+    micro_batch: int  # samples per rank and micro-batch
+    accumulation: int  # micro-batches per rank and step
+    data_rank: int = 0
+    data_size: int = 1
+
+    def __post_init__(self) -> None:
+        assert self.micro_batch > 0 and self.accumulation > 0
+        assert 0 <= self.data_rank < self.data_size
+
+    @property
+    def step_samples(self) -> int:
+        """Samples of a step over all ranks: the train batch size."""
+        return self.micro_batch * self.accumulation * self.data_size
+
+    def step_numbers(self, start: int) -> NDArray[np.int64]:
+        """This rank's samples [accumulation, micro_batch] of the step that begins at `start`."""
+        whole = np.arange(start, start + self.step_samples, dtype=np.int64)
+        cut = whole.reshape(self.accumulation, self.data_size, self.micro_batch)
+        return cut[:, self.data_rank]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking:
+    """Which positions count, and which token ids may be there at all."""
+
+    eod: int | None = None  # eod_mask_loss: positions whose input is this token do not count
+    vocab_size: int | None = None  # a larger id would end in a device-side assertion
+
+
+class Loader:
+    """An iterator over steps, each a list of `accumulation` batches; `close` ends its thread.
+
+    Ends with StopIteration at sample `stop` (default: never) and raises DataError where a step
+    would run past the samples of the order.
+
+    `sum_over_ranks` adds a number over all data ranks. Only eod_mask_loss needs a weight that is
+    not constant; without the function each rank then reads the samples of the whole step.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        geometry: Geometry,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        masking: Masking | None = None,
+        sum_over_ranks: Callable[[float], float] | None = None,
+    ) -> None:
+        self.position = start  # samples handed out so far, over all ranks; what a checkpoint saves
+        self._samples = samples
+        self._geometry = geometry
+        self._stop = stop
+        self._masking = masking or Masking()
+        self._sum_over_ranks = sum_over_ranks
+        self._ready: queue.Queue[list[Batch] | Exception | None] = queue.Queue(STEPS_AHEAD)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._read_ahead, name="neox-loader", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        return self
+
+    def __next__(self) -> list[Batch]:
+        if self._ending.is_set():
+            raise StopIteration
+        step = self._ready.get()
+        if not isinstance(step, list):
+            self._ending.set()
+            if step is None:
+                raise StopIteration
+            raise step
+        self.position += self._geometry.step_samples
+        return self._with_summed_weight(step)
+
+    def close(self) -> None:
+        """End the thread; what it read ahead is dropped and `position` stays true."""
+        self._ending.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read_ahead(self) -> None:
+        position = self.position
+        try:
+            while not self._ending.is_set():
+                end = position + self._geometry.step_samples
+                if self._stop is not None and end > self._stop:
+                    return self._offer(None)
+                self._offer(self._step(position))
+                position = end
+        except Exception as error:  # handed to whoever waits for the step
+            self._offer(error)
+
+    def _offer(self, step: list[Batch] | Exception | None) -> None:
+        while not self._ending.is_set():
+            try:
+                return self._ready.put(step, timeout=LOOK_AGAIN)
+            except queue.Full:
+                continue
+
+    def _step(self, start: int) -> list[Batch]:
+        geometry = self._geometry
+        self._require(start)
+        numbers = geometry.step_numbers(start)
+        tokens = self._samples.read(numbers.reshape(-1))
+        self._check_vocabulary(tokens, numbers)
+        mask = self._mask(tokens)
+        weight = self._weight(start, mask)
+        shape = (geometry.accumulation, geometry.micro_batch, -1)
+        tokens_by_batch = torch.from_numpy(tokens.reshape(shape))
+        mask_by_batch = torch.from_numpy(mask.reshape(shape))
+        return [
+            Batch(tokens=tokens_by_batch[m], loss_mask=mask_by_batch[m], weight=weight)
+            for m in range(geometry.accumulation)
+        ]
+
+    def _require(self, start: int) -> None:
+        end, there = start + self._geometry.step_samples, len(self._samples)
+        if end > there:
+            raise DataError(
+                f"the next step needs samples {start:,} to {end:,}, but the order of this run "
+                f"holds {there:,}, made for the train_iters (or eval_iters) and train_batch_size "
+                "it began with. A longer order would be another order, so a run cannot be "
+                "lengthened past them: lower train_iters, or begin a new run from its weights"
+            )
+
+    def _check_vocabulary(self, tokens: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        limit = self._masking.vocab_size
+        if limit is None or (int(tokens.max()) < limit and int(tokens.min()) >= 0):
+            return
+        wrong = np.flatnonzero((tokens >= limit).any(axis=1) | (tokens < 0).any(axis=1))[0]
+        files = ", ".join(one.path for one in self._samples.inputs.sets)
+        raise DataError(
+            f"{files}: sample {numbers.reshape(-1)[wrong]:,} holds token ids from "
+            f"{tokens[wrong].min()} to {tokens[wrong].max()}, but the vocabulary ends at "
+            f"{limit - 1}; the data was prepared with another tokenizer than vocab_file"
+        )
+
+    def _mask(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._masking.eod is None:
+            return np.ones((len(tokens), tokens.shape[1] - 1), np.float32)
+        return (tokens[:, :-1] != self._masking.eod).astype(np.float32)
+
+    def _weight(self, start: int, mask: NDArray[np.float32]) -> float:
+        geometry = self._geometry
+        if self._masking.eod is None:
+            return float(geometry.step_samples * mask.shape[1])
+        if geometry.data_size == 1 or self._sum_over_ranks is not None:
+            return float(mask.sum(dtype=np.float64))
+        whole = np.arange(start, start + geometry.step_samples, dtype=np.int64)
+        return float(self._mask(self._samples.read(whole)).sum(dtype=np.float64))
+
+    def _with_summed_weight(self, step: list[Batch]) -> list[Batch]:
+        """Communicate where the step is used: a collective in the thread could meet another."""
+        if self._sum_over_ranks is None or self._masking.eod is None:
+            return step
+        weight = self._sum_over_ranks(step[0].weight)
+        return [Batch(tokens=one.tokens, loss_mask=one.loss_mask, weight=weight) for one in step]

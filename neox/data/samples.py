@@ -1,0 +1,120 @@
+"""Samples by number: s + 1 tokens each, out of one token file or a blend of several."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neox.data.blend import Blend
+from neox.data.errors import DataError
+from neox.data.order import Order
+from neox.data.order_inputs import OrderInputs
+from neox.data.token_file import TokenFile, TokenFileError
+
+LONG_PIECE = 48  # tokens: above, copying piece by piece is faster than one gather
+
+
+class Samples(Protocol):
+    """The samples of a run in the order in which it reads them."""
+
+    @property
+    def inputs(self) -> OrderInputs: ...
+
+    def __len__(self) -> int:
+        """How many samples the order was made for."""
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens [b, s + 1] of the samples `numbers` [b]; any of 0 to len - 1."""
+
+
+class PackedSamples:
+    """Documents of one token file, back to back, cut every s tokens."""
+
+    def __init__(self, file: TokenFile, order: Order, inputs: OrderInputs) -> None:
+        assert len(order) >= inputs.samples
+        self.inputs = inputs
+        self._file = file
+        self._order = order
+
+    def __len__(self) -> int:
+        return self.inputs.samples
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        _require_in_range(numbers, self.inputs)
+        starts, lengths = self._pieces(self._order.shuffle[numbers].astype(np.int64))
+        width = self.inputs.seq_length + 1
+        flat = np.empty(len(numbers) * width, np.int64)
+        if int(lengths.sum()) != len(flat):
+            raise TokenFileError(
+                f"{self._file.idx_path} and the index map of its order disagree; the file was "
+                "rewritten under a running job. Start the job again"
+            )
+        _copy_pieces(self._file, starts, lengths, flat)
+        return flat.reshape(len(numbers), width)
+
+    def _pieces(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Start in the token array and length of each piece of a document, sample by sample."""
+        first, last = self._order.samples[cells], self._order.samples[cells + 1]
+        counts = last[:, 0].astype(np.int64) - first[:, 0] + 1
+        ends = np.cumsum(counts)
+        begins = ends - counts
+        position = np.arange(ends[-1]) + np.repeat(first[:, 0] - begins, counts)
+        documents = self._order.documents[position]
+        starts = self._file.offsets[documents] // self._file.dtype.itemsize
+        lengths = self._file.sizes[documents].astype(np.int64)
+        # the last piece ends with the token that the next sample begins with
+        lengths[ends - 1] = last[:, 1] + np.int64(1)
+        lengths[begins] -= first[:, 1]
+        starts[begins] += first[:, 1]
+        return starts, lengths
+
+
+class BlendedSamples:
+    """Several sets mixed by weight."""
+
+    def __init__(self, sets: Sequence[Samples], mixture: Blend, inputs: OrderInputs) -> None:
+        self.inputs = inputs
+        self._sets = sets
+        self._blend = mixture
+
+    def __len__(self) -> int:
+        return self.inputs.samples
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        _require_in_range(numbers, self.inputs)
+        chosen, within = self._blend.sets[numbers], self._blend.within[numbers]
+        tokens = np.empty((len(numbers), self.inputs.seq_length + 1), np.int64)
+        for number in np.unique(chosen):
+            rows = np.flatnonzero(chosen == number)
+            tokens[rows] = self._sets[number].read(within[rows])
+        return tokens
+
+
+def _require_in_range(numbers: NDArray[np.int64], inputs: OrderInputs) -> None:
+    assert len(numbers) > 0
+    highest = int(numbers.max())
+    if highest >= inputs.samples or int(numbers.min()) < 0:
+        names = ", ".join(Path(one.path).name for one in inputs.sets)
+        raise DataError(
+            f"sample {highest:,} of {names}: the order holds {inputs.samples:,} samples, "
+            "as many as train_iters x train_batch_size (or eval_iters) asked for"
+        )
+
+
+def _copy_pieces(
+    file: TokenFile,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    flat: NDArray[np.int64],
+) -> None:
+    ends = np.cumsum(lengths)
+    if len(flat) < LONG_PIECE * len(lengths):
+        source = np.arange(len(flat)) + np.repeat(starts - (ends - lengths), lengths)
+        flat[:] = file.tokens[source]
+        return
+    tokens, begin = file.tokens, 0
+    for start, length, end in zip(starts.tolist(), lengths.tolist(), ends.tolist(), strict=True):
+        flat[begin:end] = tokens[start : start + length]
+        begin = end
