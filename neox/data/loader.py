@@ -6,6 +6,7 @@ of GPT-NeoX's DistributedBatchSampler). A step takes consecutive samples whole, 
 accumulations, 2 x 2 and 4 x 1 see the same micro-batches, and any of them may go on after any.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -126,7 +127,8 @@ class Loader:
             while not self._ending.is_set():
                 end = position + self._geometry.step_samples
                 if self._stop is not None and end > self._stop:
-                    return self._offer(None)
+                    self._offer(None)
+                    return
                 self._offer(self._step(position))
                 position = end
         except Exception as error:  # handed to whoever waits for the step
@@ -134,10 +136,9 @@ class Loader:
 
     def _offer(self, step: list[Batch] | Exception | None) -> None:
         while not self._ending.is_set():
-            try:
-                return self._ready.put(step, timeout=LOOK_AGAIN)
-            except queue.Full:
-                continue
+            with contextlib.suppress(queue.Full):
+                self._ready.put(step, timeout=LOOK_AGAIN)
+                return
 
     def _step(self, start: int) -> list[Batch]:
         geometry = self._geometry
@@ -180,7 +181,8 @@ class Loader:
     def _mask(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         if self._masking.eod is None:
             return np.ones((len(tokens), tokens.shape[1] - 1), np.float32)
-        return (tokens[:, :-1] != self._masking.eod).astype(np.float32)
+        mask: NDArray[np.float32] = (tokens[:, :-1] != self._masking.eod).astype(np.float32)
+        return mask
 
     def _weight(self, start: int, mask: NDArray[np.float32]) -> float:
         geometry = self._geometry
