@@ -1,0 +1,129 @@
+"""A plan becomes two shell scripts: `job.sh`, which the scheduler runs, and `rank.sh`.
+
+The scripts' text stands in `templates/`. Jinja2 passes every value through `_printed`, which quotes
+it for the shell: an unquoted value cannot be written by accident, and a value that has no place in
+a script is an error. Jinja2 is imported only when something is rendered.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neox.content import shipped
+from neox.submit.origins import LINE_MARK, SECTION_MARK, split_origins
+from neox.submit.page import JobPage, RankPage, job_page, rank_page, site_origin
+from neox.submit.plan import Directive, Plan
+from neox.submit.quoting import check_directive_line, check_text, shell_text, shell_word
+from neox.submit.texts import plan_texts
+from neox.submit.words import Literal, ShellVar, Word
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+WIDTH = 100
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """The scripts of one link, and where each line of `job` comes from."""
+
+    job: str
+    rank: str
+    job_origins: tuple[str, ...]  # one for each line of `job`
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Text of ours that is shell already; `_printed` leaves it alone."""
+
+    text: str
+
+
+def render(plan: Plan, *, link: int) -> Script:
+    """Print the scripts of link number `link` (from 1). The same plan gives the same bytes.
+
+    Raises QuotingError, naming the field, for text that cannot stand in a script.
+    """
+    assert link >= 1, link
+    for field, text in plan_texts(plan):
+        check_text(field, text)
+    templates = _templates(shipped("templates"))
+    marked = _render(templates, f"{plan.site.scheduler.kind}.sh.j2", plan, job_page(plan, link))
+    job, origins = split_origins(marked)
+    rank = _render(templates, "rank.sh.j2", plan, rank_page(plan, link))
+    return Script(job=job, rank=rank, job_origins=origins)
+
+
+def _templates(folder: Path) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        finalize=_printed,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        comment_start_string="<#",  # because {# begins a length in bash
+        comment_end_string="#>",
+    )
+
+
+def _render(templates: "Environment", name: str, plan: Plan, page: JobPage | RankPage) -> str:
+    words: dict[str, Callable[..., Shell]] = {
+        "section": lambda text: Shell(f"{SECTION_MARK}{text}"),
+        "origin": lambda text: Shell(f"{LINE_MARK}{text}"),
+        "from_site": lambda path: Shell(site_origin(plan.site, path)),
+        "comment": lambda text: Shell(check_text("comment", text)),
+        "name": _variable_name,
+        "directive_line": _directive_line,
+        "command": _command,
+    }
+    return templates.get_template(name).render(plan=plan, page=page, **words)
+
+
+def _printed(value: object) -> str:
+    """What a value looks like in a script. Every expression of a template passes through here."""
+    match value:
+        case Shell(text):
+            return text
+        case bool():
+            raise AssertionError("a template prints a truth value")
+        case int():
+            return str(value)
+        case str():
+            return shell_text(check_text("value", value))
+        case Path():
+            return shell_text(check_text("path", str(value)))
+        case tuple() if all(isinstance(part, Literal | ShellVar) for part in value):
+            return shell_word(value)
+        case _:
+            raise AssertionError(f"a template prints a {type(value).__name__}: {value!r}")
+
+
+def _variable_name(text: str) -> Shell:
+    assert VARIABLE_NAME.fullmatch(text), text
+    return Shell(text)
+
+
+def _directive_line(directive: Directive) -> Shell:
+    return Shell(check_directive_line(f"directive from {directive.origin.text}", directive.text))
+
+
+def _command(words: tuple[Word, ...], indent: int) -> Shell:
+    """A command on lines that fit the page, `indent` columns in."""
+    return Shell((" \\\n" + " " * (indent + 2)).join(_filled(words, WIDTH - 4 - indent)))
+
+
+def _filled(words: tuple[Word, ...], width: int) -> Iterator[str]:
+    line = ""
+    for word in words:
+        printed = shell_word(word)
+        if line and len(line) + 1 + len(printed) > width:
+            yield line
+            line = ""
+        line = f"{line} {printed}" if line else printed
+    yield line
