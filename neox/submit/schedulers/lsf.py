@@ -1,0 +1,141 @@
+"""IBM Spectrum LSF as the OLCF runs it: #BSUB with -nnodes, bsub, bjobs, bkill."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from neox.sites.times import Dialect, print_time
+from neox.submit.origin import site_origin
+from neox.submit.plan import Directive, Origin
+from neox.submit.quoting import check_directive_text
+from neox.submit.schedulers.scheduler import Argv, JobParts, JobState, JobStatus, OutputError
+
+_SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
+
+# bjobs(1), STAT
+_STATES: dict[str, tuple[JobState, str]] = {
+    "PEND": ("pending", "waits"),
+    "PROV": ("pending", "its nodes are starting"),
+    "PSUSP": ("pending", "is held: bresume"),
+    "WAIT": ("pending", "waits"),
+    "RUN": ("running", "runs"),
+    "USUSP": ("running", "is suspended by its owner"),
+    "SSUSP": ("running", "is suspended by the scheduler"),
+    "DONE": ("ended", "ended well"),
+    "EXIT": ("ended", "ended with an exit code"),
+    "ZOMBI": ("ended", "its node does not answer"),
+    "UNKWN": ("unknown", "the scheduler has lost sight of it"),
+}
+_REASONS = {
+    "Job dependency condition not satisfied": "waits for the link before it",
+    "New job is waiting for scheduling": "waits for the next round of scheduling",
+    "Job slot limit reached": "as many jobs run as may",
+}
+
+
+@dataclass(frozen=True)
+class Lsf:
+    """The Scheduler protocol for LSF."""
+
+    prefix: str = "#BSUB"
+    time_dialect: Dialect = "lsf"
+    job_id_variable: str = "LSB_JOBID"
+    restart_variable: str | None = None  # -rn: LSF never starts a job of ours again
+    output_pattern: str = "%J.out"
+    alive_prefix: Argv = ("bjobs", "-noheader", "-o", "stat")
+    alive_states: frozenset[str] = frozenset({"RUN", "USUSP", "SSUSP", "UNKWN"})
+
+    def directives(self, parts: JobParts) -> tuple[Directive, ...]:
+        return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
+
+    def submit_argv(self, script: Path, after: str | None = None) -> Argv:
+        waits = ("-w", f"ended({after})") if after else ()
+        return ("bsub", *waits, str(script))
+
+    def test_only_argv(self, script: Path) -> Argv | None:  # noqa: ARG002
+        return None
+
+    def parse_job_id(self, stdout: str) -> str:
+        match = _SUBMITTED.search(stdout)
+        if not match:
+            raise OutputError(f"bsub answered {stdout.strip()[:200]!r}, which names no job")
+        return match[1]
+
+    def status_argv(self, job_ids: tuple[str, ...]) -> Argv:
+        fields = "jobid stat pend_reason delimiter='|'"
+        return ("bjobs", "-noheader", "-a", "-o", fields, *job_ids)
+
+    def history_argv(self, job_ids: tuple[str, ...]) -> Argv | None:  # noqa: ARG002
+        return None  # bjobs -a names jobs that ended within the last hour
+
+    def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
+        rows = (line.strip().split("|", maxsplit=2) for line in stdout.splitlines())
+        return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
+
+    def alive_argv(self, job_id: str) -> Argv:
+        return (*self.alive_prefix, job_id)
+
+    def cancel_argv(self, job_id: str) -> Argv:
+        return ("bkill", job_id)
+
+
+def _status(job_id: str, native: str, reason: str) -> JobStatus:
+    ours, words = _STATES.get(native, ("unknown", f"LSF says {native}"))
+    plain = reason.strip().split(":")[0].rstrip(";. ")
+    if ours == "pending" and plain not in ("", "-"):
+        words = _REASONS.get(plain, plain)
+    return JobStatus(id=job_id, state=ours, reason=words, native=native)
+
+
+def _what(parts: JobParts) -> list[Directive]:
+    lines = [_line(f"-J {check_directive_text('name', parts.name)}", "--name")]
+    if parts.account:
+        account = check_directive_text("account", parts.account)
+        lines.append(_line(f"-P {account}", parts.account_origin))
+    return lines
+
+
+def _where(parts: JobParts) -> list[Directive]:
+    site, queue = parts.site, parts.queue
+    lines: list[Directive] = []
+    if queue.select != "none":
+        lines.append(_line(f"-q {queue.name}", site_origin(site, f"queues.{queue.name}").text))
+    lines.append(_line(f"-nnodes {parts.nodes}", "--nodes"))
+    if site.scheduler.alloc_flags:
+        # LSF heeds one such line only, so every flag stands on it
+        flags = " ".join(site.scheduler.alloc_flags)
+        origin = site_origin(site, "scheduler.alloc_flags").text
+        lines.append(_line(f'-alloc_flags "{flags}"', origin))
+    return lines
+
+
+def _how_long(parts: JobParts) -> list[Directive]:
+    site = parts.site
+    lines = [_line(f"-W {print_time(parts.seconds, 'lsf')}", parts.seconds_origin)]
+    if not site.requeue:
+        lines.append(_line("-rn", site_origin(site, "requeue").text))
+    if parts.lead_seconds is not None:
+        rule = "rule: the stop signal comes in time for a save"
+        minutes = -(-parts.lead_seconds // 60)
+        lines += [_line("-wa USR2", rule), _line(f"-wt {minutes}", rule)]
+    origin = site_origin(site, "scheduler.directives").text
+    lines += [_line(text, origin) for text in site.scheduler.directives]
+    return lines
+
+
+def _output(parts: JobParts) -> list[Directive]:
+    logs = check_directive_text("output folder", str(parts.logs))
+    return [_line(f"-o {logs}/%J.out", "rule: logs/JOBID.out of the run")]
+
+
+def _extra(parts: JobParts) -> list[Directive]:
+    """K=V is `-K V` here; a bare K is a switch."""
+    lines: list[Directive] = []
+    for text in parts.extra:
+        key, _, value = check_directive_text("directive", text).partition("=")
+        lines.append(_line(f"-{key} {value}".rstrip(), "--directive"))
+    return lines
+
+
+def _line(text: str, origin: str) -> Directive:
+    return Directive(text=text, origin=Origin(text=origin))
