@@ -19,7 +19,7 @@ class StepResult:
 
     loss: torch.Tensor  # fp64: global sum of losses / global weight
     grad_norm: torch.Tensor  # fp64, before clipping
-    bad: torch.Tensor  # number of ranks whose loss or gradient was not finite
+    bad: torch.Tensor  # ranks whose loss or gradient was not finite; if any, no weight changed
     stop: torch.Tensor  # number of ranks that were asked to stop
 
 
@@ -27,6 +27,17 @@ class StepResult:
 class EvaluationResult:
     loss: float  # mean over all positions that count
     weight: float
+    stop: bool = False  # was any rank asked to stop?
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineState:
+    """What is not a tensor of the model; the same on all ranks, whatever the geometry."""
+
+    optimizer_steps: int
+    loss_scale: float
+    loss_scale_patience: int
+    loss_scale_good_steps: int
 
 
 class Engine(Protocol):
@@ -35,14 +46,15 @@ class Engine(Protocol):
     def step(self, batches: Sequence[Batch], *, lr: float, stop: bool) -> StepResult:
         """Train on this data rank's micro-batches of one global batch."""
 
-    def evaluate(self, batches: Iterable[Batch]) -> EvaluationResult: ...
+    def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:
+        """Mean loss over the batches of all ranks; every rank gives as many batches."""
 
     def fragments(self) -> Iterator[Fragment]:
         """This rank's share of weights and moments; together the ranks cover all, once."""
 
-    def restore(self, reader: FragmentReader) -> None: ...
+    def restore(self, reader: FragmentReader, *, weights_only: bool = False) -> None:
+        """Read this rank's share, before the first step or after any, whoever wrote it."""
 
-    def state(self) -> dict[str, object]:
-        """What is not a tensor of the model, as JSON: optimizer steps, loss scaler."""
+    def state(self) -> EngineState: ...
 
-    def restore_state(self, state: dict[str, object]) -> None: ...
+    def restore_state(self, state: EngineState) -> None: ...
