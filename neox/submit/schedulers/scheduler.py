@@ -39,7 +39,6 @@ class JobParts:
     name: str
     account: str | None
     account_origin: str
-    comment: str | None
     nodes: int
     ranks_per_node: int
     cores_per_rank: int

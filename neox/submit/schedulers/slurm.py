@@ -140,9 +140,6 @@ def _what(parts: JobParts) -> list[Directive]:
     if parts.account:
         account = check_directive_text("account", parts.account)
         lines.append(_line(f"--account={account}", parts.account_origin))
-    if parts.comment:
-        comment = check_directive_text("comment", parts.comment)
-        lines.append(_line(f"--comment={comment}", "config: comment"))
     return lines
 
 

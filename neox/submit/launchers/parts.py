@@ -1,0 +1,58 @@
+"""What a launch line is made from, before any launcher's dialect."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from neox.sites.profile import NodeType, Profile, Queue
+from neox.submit.layout import RankPlace
+from neox.submit.words import Word, literal
+
+
+class LaunchError(ValueError):
+    """The launcher cannot start ranks as the layout says; the message says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchParts:
+    site: Profile
+    queue: Queue
+    node: NodeType
+    nodes: int
+    places: tuple[RankPlace, ...]  # of one node
+    use_gpus: bool
+    hosts: tuple[str, ...]  # where no scheduler chooses them
+    forward: tuple[str, ...]  # variables the ranks need
+    extra: tuple[str, ...]  # --launch-arg ARG
+
+    @property
+    def ranks_per_node(self) -> int:
+        return len(self.places)
+
+    @property
+    def ranks(self) -> int:
+        return self.nodes * len(self.places)
+
+    @property
+    def cores_per_rank(self) -> int:
+        return len(self.places[0].cores)
+
+
+def site_flags(parts: LaunchParts) -> tuple[str, ...]:
+    """The profile's own flags; those about GPUs only where the job uses GPUs."""
+    flags = (flag.replace("{gpus}", str(parts.node.gpus)) for flag in parts.site.launcher.flags)
+    if parts.use_gpus:
+        return tuple(flags)
+    return tuple(flag for flag in flags if not flag.startswith(("--gpu", "--gres=gpu", "--gres-")))
+
+
+def merged(computed: Iterable[str], *more: Iterable[str]) -> tuple[str, ...]:
+    """All options, each once: a later one of the same name takes the earlier one's place."""
+    options: dict[str, str] = {}
+    for group in (computed, *more):
+        for option in group:
+            options[option.split("=", maxsplit=1)[0]] = option
+    return tuple(options.values())
+
+
+def words(argv: Iterable[str]) -> tuple[Word, ...]:
+    return tuple(literal(argument) for argument in argv)
