@@ -62,9 +62,10 @@ def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
         _remove_others(parts, folder)
         reports, resumed = _encode(request, folder, progress)
         result = _result(reports, resumed)
-        _require_documents(request, result)
-        _join(request, folder, len(reports))
+        if result.documents:
+            _join(request, folder, len(reports))
         shutil.rmtree(parts)
+    _require_documents(request, result)
     return result
 
 
