@@ -4,9 +4,13 @@ The field names are the keys of `sites/NAME.toml`; `docs/site-profile.md` is gen
 file. Units stand in names; a time is whole seconds here and a string like "2:00:00" in TOML.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
+
+# metadata of the fields that no file holds: the loader fills them
+NOT_IN_FILE = MappingProxyType({"not_in_file": True})
 
 SchedulerKind = Literal["slurm", "lsf", "pbs", "flux", "local"]
 LauncherKind = Literal["srun", "jsrun", "openmpi", "spawn"]
@@ -19,7 +23,8 @@ BindingStyle = Literal[
     "wrapper",  # taskset in the rank script
     "none",
 ]
-GpuVisibility = Literal["one", "all"]  # does a rank see its own GPU alone, or every one of the node?
+# does a rank see its own GPU alone, as device 0, or every one of the node?
+GpuVisibility = Literal["one", "all"]
 MasterAddress = Literal["hostname-ip", "first-host", "lsf-hostfile", "host-list", "localhost"]
 EvidenceKind = Literal["official", "user", "derived", "measured", "unknown"]
 
@@ -44,7 +49,7 @@ class Scheduler:
     kind: SchedulerKind
     version: str | None = None
     runs_on: Literal["compute", "launch", "submit"] = "compute"  # where the script's body runs
-    directives: tuple[str, ...] = ()  # more lines, without their prefix: "--network=disable_rdzv_get"
+    directives: tuple[str, ...] = ()  # more lines, without prefix: "--network=disable_rdzv_get"
     alloc_flags: tuple[str, ...] = ()  # LSF: joined into the one -alloc_flags line
     gpus_line: str | None = None  # "--gpus-per-node={gpus}" where the site wants one
     whole_node: str | None = None  # the site's word for exclusive nodes: "--exclusive"
@@ -81,15 +86,16 @@ class NodeType:
     """One kind of node. Core numbers are physical cores, as the hardware counts them."""
 
     name: str = "default"
-    cores: int
+    anatomy: Literal["stated", "this-machine"] = "stated"  # "this-machine": see machine.py
+    cores: int = 0  # required unless anatomy = "this-machine"
     smt: int = 1
     smt_numbering: Literal["far", "near"] = "far"  # siblings of c: c + cores, or smt*c, smt*c + 1
     threads_per_core: int = 1  # that a job uses
     sockets: int = 1
-    numa: tuple[str, ...]  # core range of each NUMA domain
+    numa: tuple[str, ...] = ()  # core range of each NUMA domain; none given: one domain
     l3: int | None = None  # cores that share an L3
     reserved: tuple[int, ...] = ()  # cores a job never gets
-    memory_gb: float
+    memory_gb: float | None = None
     nics: tuple[str, ...] = ()
     gpu: Gpu | None = None
 
@@ -102,7 +108,7 @@ class NodeType:
 class Bin:
     """Node counts `low` to `high` may run for `seconds`."""
 
-    low: int
+    low: int  # in TOML: nodes = "92-183"
     high: int
     seconds: int
 
@@ -122,7 +128,7 @@ class Queue:
     name: str
     select: Literal["queue", "partition", "qos", "none"] = "partition"  # how one asks for it
     default: bool = False
-    default_seconds: int  # asked for when --time is not given; never the maximum
+    default_seconds: int = 3600  # asked for when --time is not given; never the maximum
     node_type: str = "default"
     exclusive: bool = True  # whole nodes
     chain: bool = True  # may jobs follow each other here?
@@ -231,8 +237,8 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    schema: int
-    name: str  # the file's stem
+    schema: int = field(default=1, metadata=NOT_IN_FILE)
+    name: str = field(metadata=NOT_IN_FILE)  # the file's stem
     title: str
     status: Literal["draft", "documented", "verified", "retired"]
     identify: Identify = Identify()
@@ -254,7 +260,28 @@ class Profile:
     cost: Cost = Cost()
     policy: Policy = Policy()
     facts: Mapping[str, Fact] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)  # dotted path -> "sites/frontier.toml:12"
+    # dotted path -> "sites/frontier.toml:12"
+    origins: Mapping[str, str] = field(default_factory=dict, metadata=NOT_IN_FILE)
+    # the profile's file and those it extends, the child first
+    files: tuple[str, ...] = field(default=(), metadata=NOT_IN_FILE)
+    # dotted paths of the values that need evidence
+    numbers: tuple[str, ...] = field(default=(), metadata=NOT_IN_FILE)
 
     def node_type(self, name: str) -> NodeType:
         return next(node for node in self.node_types if node.name == name)
+
+    def origin(self, path: str) -> str:
+        """Where the value of a dotted path was written, or else the nearest table above it."""
+        above = nearest_above(path, self.origins)
+        return self.origins[above] if above else f"{self.files[0]}:1"
+
+    def fact(self, path: str) -> Fact | None:
+        """The evidence for a dotted path: its own, or that of the nearest table above it."""
+        above = nearest_above(path, self.facts)
+        return self.facts[above] if above else None
+
+
+def nearest_above(path: str, known: Collection[str]) -> str | None:
+    """The longest dotted path in `known` that is `path` or leads to it."""
+    above = (p for p in known if path == p or path.startswith((p + ".", p + "[")))
+    return max(above, key=len, default=None)
