@@ -42,7 +42,9 @@ def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
     missing = [name for name in VARIABLES if name not in given]
     if missing:
         raise RankError(f"{', '.join(missing)} not set, though {', '.join(given)} are")
-    whole = {name: _whole_number(name, environ[name]) for name in VARIABLES if name != "MASTER_ADDR"}
+    whole = {
+        name: _whole_number(name, environ[name]) for name in VARIABLES if name != "MASTER_ADDR"
+    }
     for part, size in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
         if whole[part] >= whole[size]:
             raise RankError(f"{part}={whole[part]} is not below {size}={whole[size]}")
