@@ -1,0 +1,1 @@
+"""Every argument of a config, grouped by concern. Field names are the YAML names."""

@@ -1,0 +1,123 @@
+"""The token files and how samples are cut from them. A path is a prefix of .bin and .idx."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neox.config.arguments.argument import argument
+
+Paths = tuple[str, ...]
+Weights = tuple[float, ...]
+
+_LABELS = "label files are not read yet"
+_REWARDS = "reward files are not read yet"
+_PAIRS = "preference pairs are not built yet"
+_ONLINE = "online data is not built yet"
+_PACKING = "only packed samples are built"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    data_path: str | None = argument(None, "One set, divided by split.")
+    split: str = argument("969, 30, 1", "Shares of training, validation and test in data_path.")
+    train_data_paths: Paths | None = argument(None, "Sets to train on, blended.")
+    valid_data_paths: Paths | None = argument(None, "Sets to validate on, blended.")
+    test_data_paths: Paths | None = argument(None, "Sets to test on, blended.")
+    train_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
+    valid_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
+    test_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
+    train_label_data_paths: Paths | None = argument(
+        None, "Labels beside train_data_paths.", not_yet=_LABELS
+    )
+    valid_label_data_paths: Paths | None = argument(
+        None, "Labels beside valid_data_paths.", not_yet=_LABELS
+    )
+    test_label_data_paths: Paths | None = argument(
+        None, "Labels beside test_data_paths.", not_yet=_LABELS
+    )
+    train_reward_data_paths: Paths | None = argument(
+        None, "Rewards beside train_data_paths.", not_yet=_REWARDS
+    )
+    valid_reward_data_paths: Paths | None = argument(
+        None, "Rewards beside valid_data_paths.", not_yet=_REWARDS
+    )
+    test_reward_data_paths: Paths | None = argument(
+        None, "Rewards beside test_data_paths.", not_yet=_REWARDS
+    )
+    pos_train_data_paths: Paths | None = argument(
+        None, "Preferred answers to train on.", not_yet=_PAIRS
+    )
+    neg_train_data_paths: Paths | None = argument(
+        None, "Rejected answers to train on.", not_yet=_PAIRS
+    )
+    pos_train_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    neg_train_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    pos_valid_data_paths: Paths | None = argument(
+        None, "Preferred answers to validate on.", not_yet=_PAIRS
+    )
+    neg_valid_data_paths: Paths | None = argument(
+        None, "Rejected answers to validate on.", not_yet=_PAIRS
+    )
+    pos_valid_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    neg_valid_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    pos_test_data_paths: Paths | None = argument(
+        None, "Preferred answers to test on.", not_yet=_PAIRS
+    )
+    neg_test_data_paths: Paths | None = argument(
+        None, "Rejected answers to test on.", not_yet=_PAIRS
+    )
+    pos_test_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    neg_test_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    weight_by_num_documents: bool = argument(
+        False,
+        "Weigh sets by their number of documents.",
+        not_yet="weights by document counts are not built; give the weights",
+    )
+    weighted_sampler_alpha: float = argument(
+        1.0,
+        "Exponent of those weights, p^alpha x (1 - p).",
+        not_yet="weights by document counts are not built; give the weights",
+    )
+    data_impl: Literal["infer", "mmap", "cached"] = argument(
+        "infer",
+        "How token files are read.",
+        status="chosen",
+        note="token files are always memory-mapped",
+    )
+    mmap_warmup: bool = argument(
+        False,
+        "Read a file through once when it is opened.",
+        status="chosen",
+        note="token files are read as they are needed",
+    )
+    pack_impl: Literal["packed", "pack_until_overflow", "unpacked"] = argument(
+        "packed", "How documents become samples of equal length.", not_yet=_PACKING
+    )
+    allow_chopped: bool = argument(
+        True, "Keep documents that are longer than a sample, cut.", not_yet=_PACKING
+    )
+    dataset_impl: Literal["gpt2", "pairwise", "online"] = argument(
+        "gpt2",
+        "Kind of data: tokens, pairs of answers, or samples from a server.",
+        not_yet="only token files are built",
+    )
+    eod_mask_loss: bool = argument(
+        False, "Leave end-of-document tokens out of the loss.", not_yet="it is not built yet"
+    )
+    num_workers: int = argument(
+        2,
+        "Processes that load data.",
+        status="chosen",
+        note="one thread of each rank loads ahead",
+    )
+    use_shared_fs: bool = argument(
+        True,
+        "Do all nodes see one file system?",
+        status="chosen",
+        note="index maps are made wherever they are missing",
+    )
+    online_dataserver_ips: str | tuple[str, ...] = argument(
+        "localhost", "Hosts that serve samples.", not_yet=_ONLINE
+    )
+    online_dataserver_ports: int | tuple[int, ...] = argument(
+        10_000, "Their ports.", not_yet=_ONLINE
+    )

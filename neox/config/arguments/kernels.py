@@ -1,0 +1,52 @@
+"""Which kernels compute the model. None of these changes what is computed, but fp8."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neox.config.arguments.argument import argument
+
+_CHOSEN = "the engine chooses its kernels; the result is the same"
+_TE = "TransformerEngine is not built in yet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    scaled_upper_triang_masked_softmax_fusion: bool = argument(
+        False, "Fused causal softmax.", status="chosen", note=_CHOSEN
+    )
+    scaled_masked_softmax_fusion: bool = argument(
+        False, "Fused softmax under any mask.", status="chosen", note=_CHOSEN
+    )
+    bias_dropout_fusion: bool = argument(
+        False, "Fused bias, dropout and residual.", status="chosen", note=_CHOSEN
+    )
+    layernorm_fusion: bool = argument(False, "Fused LayerNorm.", status="chosen", note=_CHOSEN)
+    rmsnorm_fusion: bool = argument(False, "Fused RMSNorm.", status="chosen", note=_CHOSEN)
+    rope_fusion: bool = argument(False, "Fused rotary embedding.", status="chosen", note=_CHOSEN)
+    use_flashattn_swiglu: bool = argument(
+        False, "SwiGLU by flash-attn's kernel.", status="chosen", note=_CHOSEN
+    )
+    fused_kernels_build_path: str | None = argument(
+        None,
+        "Where GPT-NeoX compiled its kernels.",
+        status="chosen",
+        note="no rank compiles anything",
+    )
+    te_columnparallel: bool = argument(
+        False, "TransformerEngine's column-parallel layers.", not_yet=_TE
+    )
+    te_rowparallel: bool = argument(False, "TransformerEngine's row-parallel layers.", not_yet=_TE)
+    te_layernorm_mlp: bool = argument(
+        False, "TransformerEngine's norm and feed-forward in one.", not_yet=_TE
+    )
+    te_mha: bool = argument(False, "TransformerEngine's attention.", not_yet=_TE)
+    te_fp8_format: Literal["e4m3", "hybrid"] = argument("hybrid", "fp8 number format.", not_yet=_TE)
+    te_fp8_wgrad: bool = argument(True, "Weight gradients in fp8.", not_yet=_TE)
+    te_fp8_amax_history_len: int = argument(
+        1, "Steps whose largest value sets the fp8 scale.", unit="steps", not_yet=_TE
+    )
+    te_fp8_amax_compute_algo: Literal["max", "most_recent"] = argument(
+        "most_recent", "How that history becomes one value.", not_yet=_TE
+    )
+    te_fp8_margin: int = argument(0, "Margin of the fp8 scale.", status="unread")
+    te_fp8_mha: bool = argument(False, "Attention in fp8.", not_yet=_TE)

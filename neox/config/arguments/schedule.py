@@ -1,0 +1,58 @@
+"""The learning rate over the steps."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neox.config.arguments.argument import argument
+
+_DEEPSPEED = "DeepSpeed's schedulers are not built in; use lr_decay_style and warmup"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerParams:
+    """Numbers of DeepSpeed's schedulers."""
+
+    warmup_min_lr: float = argument(0.0, "Where warm-up starts.")
+    warmup_max_lr: float = argument(0.001, "Where warm-up ends.")
+    warmup_num_steps: int = argument(1000, "Length of warm-up.", unit="steps")
+    warmup_type: Literal["log", "linear"] = argument("log", "Shape of warm-up.")
+    total_num_steps: int | None = argument(None, "End of the decay.", unit="steps")
+    cos_min_ratio: float = argument(0.0001, "Least share of the peak in a cosine decay.")
+    warmup_min_ratio: float = argument(0.0, "Where warm-up starts, as a share of the peak.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """A scheduler with DeepSpeed's keys."""
+
+    type: str | None = argument(None, "DeepSpeed's name of the scheduler.")
+    params: SchedulerParams = argument(SchedulerParams(), "Its numbers.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    lr_decay_style: Literal["constant", "linear", "cosine", "exponential"] = argument(
+        "linear", "How the rate falls after warm-up."
+    )
+    lr_decay_iters: int | None = argument(
+        None, "Step at which it has fallen. Default: the last step.", unit="steps"
+    )
+    lr_decay_fraction: float | None = argument(
+        None, "The same as a share of train_iters; give one of the two."
+    )
+    min_lr: float = argument(0.0, "The rate does not fall below.")
+    warmup: float = argument(0.01, "Share of lr_decay_iters in which the rate rises, from 0 to 1.")
+    override_lr_scheduler: bool = argument(
+        False,
+        "On resuming, take the schedule of this config.",
+        status="chosen",
+        note="a resumed run always takes the schedule of its config",
+    )
+    use_checkpoint_lr_scheduler: bool = argument(
+        False,
+        "On resuming, take the checkpoint's schedule.",
+        not_yet="a resumed run takes the schedule of its config",
+    )
+    scheduler: Scheduler | None = argument(
+        None, "One of DeepSpeed's schedulers instead.", not_yet=_DEEPSPEED
+    )

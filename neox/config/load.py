@@ -1,0 +1,201 @@
+"""Read config files: merge, lay KEY=VALUE over them, type everything, report all errors at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from neox.config.given import Given
+from neox.config.nodes import Branch, Node, from_values, parse, parse_override
+from neox.config.places import ConfigErrors, Place, Problem, problem_at
+
+_NOWHERE = Place(kind="file", source="")
+
+
+def load(
+    files: Sequence[Path],
+    overrides: Sequence[str] = (),
+    layer: Mapping[str, object] | None = None,
+    layer_name: str = "",
+) -> Given:
+    """Read `files` (YAML or JSON, `.yml` may be left out), left to right.
+
+    `layer` is a job kind's `config`: it beats the files, and an override beats both.
+    Raises ConfigErrors with every problem found: unreadable files, unknown or twice-given
+    names, wrong types.
+    """
+    problems: list[Problem] = []
+    texts: dict[str, str] = {}
+    tree = Branch(place=_NOWHERE, entries=())
+    for file in files:
+        try:
+            text = _read(file)
+            texts[str(file)] = text
+            parsed = parse(text, str(file))
+        except ConfigErrors as errors:
+            problems.extend(errors.problems)
+            continue
+        tree = _merge(tree, _settled(parsed, problems), "", problems)
+    if layer:
+        job = Place(kind="job", source=layer_name)
+        tree = _lay_over(tree, _settled(_branch(from_values(layer, job)), problems))
+    tree = _apply(tree, overrides, problems)
+    return _typed(tree, texts, problems)
+
+
+def missing_files(given: Given) -> tuple[Problem, ...]:
+    """Files that the submitting machine must have: the hostfile, where one is given."""
+    hostfile = given.values.get("hostfile", None)
+    if not isinstance(hostfile, str) or Path(hostfile).is_file():
+        return ()
+    message = f"hostfile: {hostfile} is not there; write the hosts into it, or leave it out"
+    return (problem_at(given.places["hostfile"], message),)
+
+
+def _read(file: Path) -> str:
+    place = Place(kind="file", source=str(file))
+    with_suffix = file.with_name(f"{file.name}.yml")
+    path = with_suffix if not file.exists() and with_suffix.exists() else file
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = "is a binary file, not YAML or JSON"
+    except FileNotFoundError:
+        message = "no such file"
+    except IsADirectoryError:
+        message = "is a directory; name a config file in it"
+    except OSError as error:
+        message = f"cannot be read: {(error.strerror or str(error)).lower()}"
+    raise ConfigErrors([problem_at(place, message)])
+
+
+def _settled(branch: Branch, problems: list[Problem]) -> Branch:
+    """The file's own twice-given and older names dealt with; `-` has become `_`."""
+    from neox.config.table import OLD_NAMES  # noqa: PLC0415
+    from neox.config.typed import unique_keys  # noqa: PLC0415
+
+    entries = unique_keys(branch, "", problems)
+    renamed = tuple((OLD_NAMES.get(name, name), node) for name, node in entries)
+    return replace(
+        branch, entries=tuple(unique_keys(replace(branch, entries=renamed), "", problems))
+    )
+
+
+def _branch(node: Node) -> Branch:
+    assert isinstance(node, Branch)
+    return node
+
+
+def _merge(base: Branch, more: Branch, prefix: str, problems: list[Problem]) -> Branch:
+    """Both; a value that differs between two files is on record as a problem."""
+    merged = dict(base.entries)
+    for key, node in more.entries:
+        before = merged.get(key, None)
+        if isinstance(before, Branch) and isinstance(node, Branch):
+            merged[key] = _merge(before, node, f"{prefix}{key}.", problems)
+        elif before is None or _same(before, node):
+            merged[key] = node
+        else:
+            message = (
+                f"{prefix}{key} is given twice with another value, first in {before.place}; "
+                f"delete one, or say {prefix}{key}=VALUE on the command line"
+            )
+            problems.append(problem_at(node.place, message))
+    return Branch(place=base.place, entries=tuple(merged.items()))
+
+
+def _same(one: Node, other: Node) -> bool:
+    from neox.config.typed import plain  # noqa: PLC0415
+
+    try:
+        return plain(one) == plain(other)
+    except ValueError:  # neither would pass; typing says why
+        return False
+
+
+def _lay_over(base: Branch, layer: Branch) -> Branch:
+    merged = dict(base.entries)
+    for key, node in layer.entries:
+        before = merged.get(key, None)
+        both = isinstance(before, Branch) and isinstance(node, Branch)
+        merged[key] = _lay_over(_branch(before), _branch(node)) if both and before else node
+    return replace(base, entries=tuple(merged.items()))
+
+
+def _apply(tree: Branch, overrides: Sequence[str], problems: list[Problem]) -> Branch:
+    from neox.config.table import OLD_NAMES  # noqa: PLC0415
+
+    seen: dict[tuple[str, ...], Place] = {}
+    for text in overrides:
+        try:
+            path, node = parse_override(text)
+        except ConfigErrors as errors:
+            problems.extend(errors.problems)
+            continue
+        path = tuple(part.replace("-", "_") for part in path)
+        path = (OLD_NAMES[path[0]] if path[0] in OLD_NAMES else path[0], *path[1:])
+        if path in seen:
+            message = f"{'.'.join(path)} is given twice, first as {seen[path]}"
+            problems.append(problem_at(node.place, message))
+        seen[path] = node.place
+        tree = _put(tree, path, node)
+    return tree
+
+
+def _put(tree: Branch, path: tuple[str, ...], node: Node) -> Branch:
+    """The tree with `node` at `path`, whatever stood there."""
+    entries = {key.replace("-", "_"): value for key, value in tree.entries}
+    key, *rest = path
+    if rest:
+        below = entries.get(key, None)
+        inner = below if isinstance(below, Branch) else Branch(place=node.place, entries=())
+        entries[key] = _put(inner, tuple(rest), node)
+    else:
+        entries[key] = node
+    return replace(tree, entries=tuple(entries.items()))
+
+
+def _typed(tree: Branch, texts: Mapping[str, str], problems: list[Problem]) -> Given:
+    from neox.config.table import table  # noqa: PLC0415
+    from neox.config.typed import Reading, nearest  # noqa: PLC0415
+
+    known = table()
+    reading = Reading()
+    values: dict[str, object] = {}
+    for name, node in tree.entries:
+        if name not in known:
+            reading.problems.append(
+                problem_at(node.place, f"unknown argument {name}{nearest(name, known)}")
+            )
+            continue
+        entry = known[name]
+        value = reading.argument(node, entry.wanted, entry.about, name)
+        if value is not None or entry.default is None:
+            values[name] = value
+    if problems or reading.problems:
+        raise ConfigErrors(sorted((*problems, *reading.problems), key=_by_place))
+    return Given(
+        values=values,
+        places=reading.places,
+        warnings=tuple(_warnings(reading.places)),
+        texts=texts,
+    )
+
+
+def _by_place(problem: Problem) -> tuple[str, int]:
+    return problem.file, problem.line or 0
+
+
+def _warnings(places: Mapping[str, Place]) -> Iterator[str]:
+    """One line for each reason why given names have no effect."""
+    from neox.config.table import about  # noqa: PLC0415
+
+    by_reason: dict[str, list[str]] = {}
+    for name in places:
+        found = about(name)
+        if found is None or found.status in ("user", "derived"):
+            continue
+        reason = "read nowhere" if found.status == "unread" else found.note
+        assert reason is not None, name
+        by_reason.setdefault(reason, []).append(f"{name} ({places[name]})")
+    for reason, names in by_reason.items():
+        yield f"without effect: {', '.join(names)}: {reason}"
