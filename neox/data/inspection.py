@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neox.data.errors import DataError
 from neox.data.token_file import TokenFile
@@ -57,7 +58,7 @@ def unigram_entropy(file: TokenFile, chosen: range) -> float:
     return math.log(total) - float((present * np.log(present)).sum()) / total
 
 
-def _blocks(file: TokenFile, chosen: range) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _blocks(file: TokenFile, chosen: range) -> list[NDArray[np.generic]]:
     width = file.dtype.itemsize
     begin = int(file.offsets[chosen.start]) // width
     last = chosen.stop - 1
