@@ -6,6 +6,7 @@ its own way, so there a person's text is held against a whitelist instead.
 
 import re
 import shlex
+from dataclasses import dataclass
 
 from neox.submit.words import Literal, ShellVar, Word
 
@@ -18,6 +19,13 @@ PLAIN_IN_DOUBLE_QUOTES = re.compile(r"[A-Za-z0-9._+:/@%,= -]*")
 
 class QuotingError(ValueError):
     """A value that must not reach a script; the message names the field it came from."""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Text of ours that is shell already, and is printed as it stands."""
+
+    text: str
 
 
 def check_text(field: str, text: str) -> str:

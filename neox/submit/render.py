@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neox.content import shipped
+from neox.submit.origin import site_origin
 from neox.submit.origins import LINE_MARK, SECTION_MARK, split_origins
-from neox.submit.page import JobPage, RankPage, job_page, rank_page, site_origin
+from neox.submit.page import JobPage, RankPage, job_page, rank_page
 from neox.submit.plan import Directive, Plan
-from neox.submit.quoting import check_directive_line, check_text, shell_text, shell_word
+from neox.submit.quoting import Shell, check_directive_line, check_text, shell_text, shell_word
 from neox.submit.texts import plan_texts
 from neox.submit.words import Literal, ShellVar, Word
 
@@ -33,13 +34,6 @@ class Script:
     job: str
     rank: str
     job_origins: tuple[str, ...]  # one for each line of `job`
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Text of ours that is shell already; `_printed` leaves it alone."""
-
-    text: str
 
 
 def render(plan: Plan, *, link: int) -> Script:
@@ -73,10 +67,10 @@ def _templates(folder: Path) -> "Environment":
 
 
 def _render(templates: "Environment", name: str, plan: Plan, page: JobPage | RankPage) -> str:
-    words: dict[str, Callable[..., Shell]] = {
+    words: dict[str, Callable[..., Shell | str]] = {
         "section": lambda text: Shell(f"{SECTION_MARK}{text}"),
         "origin": lambda text: Shell(f"{LINE_MARK}{text}"),
-        "from_site": lambda path: Shell(site_origin(plan.site, path)),
+        "from_site": lambda path: site_origin(plan.site, path).text,
         "comment": lambda text: Shell(check_text("comment", text)),
         "name": _variable_name,
         "directive_line": _directive_line,

@@ -1,0 +1,196 @@
+"""What the script templates print beside the plan itself: small values computed from it."""
+
+import re
+from dataclasses import dataclass
+
+import neox
+from neox.sites.profile import NodeType, Profile
+from neox.sites.ranges import print_cores
+from neox.submit.layout import RankPlace, hardware_threads
+from neox.submit.plan import Plan
+from neox.submit.quoting import Shell, shell_text
+from neox.submit.words import Literal, ShellVar, Word, literal
+
+PREFIX = {"slurm": "#SBATCH", "lsf": "#BSUB", "pbs": "#PBS", "flux": "#flux:", "local": "#"}
+STARTED_BY = {"srun": "srun", "jsrun": "jsrun", "openmpi": "mpirun", "spawn": "job.sh"}
+LOCAL_HOST = "127.0.0.1"
+EVERY_LOG_UP_TO = 256  # ranks; beyond it a folder of a file for each serves nobody
+NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--here"})
+SITE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timer:
+    """Seconds until the stop, and from there to the end where no scheduler sees to that."""
+
+    before_stop: int
+    before_end: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepend:
+    name: Shell
+    path: Shell
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    link: int
+    headline: str
+    version: str
+    again: Shell
+    prefix: Shell
+    timer: Timer | None
+    has_modules: bool
+    module_reset: Shell | None
+    prepends: tuple[Prepend, ...]
+    python_command: tuple[Word, ...]
+    first_host: str
+    layout_line: str
+    spawn: bool
+    launch: tuple[Word, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankPage:
+    link: int
+    launcher: str
+    needed_variables: Shell
+    node: Shell
+    few_logs: bool
+    checks_cores: bool
+    wrapper: bool
+    thread_to_core: Shell
+    core_lists: Shell
+    entry: tuple[Word, ...]
+
+
+def job_page(plan: Plan, link: int) -> JobPage:
+    modules = plan.site.modules
+    reset = modules.reset.split() if modules.reset else []
+    return JobPage(
+        link=link,
+        headline=f"{headline(plan)}; link {link}",
+        version=neox.__version__,
+        again=Shell(" ".join(shell_text(word) for word in command_again(plan.request.argv))),
+        prefix=Shell(PREFIX[plan.site.scheduler.kind]),
+        timer=_timer(plan),
+        has_modules=bool(reset or modules.use or modules.load),
+        module_reset=Shell(" ".join(map(shell_text, reset))) if reset else None,
+        prepends=_prepends(plan.site),
+        python_command=python_command(plan),
+        first_host=_first_host(plan),
+        layout_line=layout_line(plan),
+        spawn=plan.site.launcher.kind == "spawn",
+        launch=(literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/rank.sh"))),
+    )
+
+
+def rank_page(plan: Plan, link: int) -> RankPage:
+    launch, node = plan.launch, plan.node_type
+    needed = (launch.rank_variable, launch.local_rank_variable, launch.size_variable)
+    binding = plan.site.launcher.binding
+    return RankPage(
+        link=link,
+        launcher=STARTED_BY[plan.site.launcher.kind],
+        needed_variables=Shell(" ".join((*needed, "NEOX_JOB_ID", "MASTER_ADDR", "MASTER_PORT"))),
+        node=_node_name(plan),
+        few_logs=plan.ranks > EVERY_LOG_UP_TO,
+        checks_cores=binding != "none",
+        wrapper=binding == "wrapper",
+        thread_to_core=Shell(_thread_to_core(node)),
+        core_lists=Shell(
+            " ".join(_cpus(node, place, binding == "wrapper") for place in plan.layout)
+        ),
+        entry=(*python_command(plan), *map(literal, ("-P", "-m", "neox.run.cli")), *_entry(plan)),
+    )
+
+
+def headline(plan: Plan) -> str:
+    """ "20B on OLCF Frontier: 12 nodes x 8 ranks = tensor 2 x pipeline 4 x data 12"."""
+    nodes = f"{plan.nodes} node{'s' if plan.nodes > 1 else ''}"
+    ranks = f"{plan.ranks_per_node} rank{'s' if plan.ranks_per_node > 1 else ''}"
+    text = f"{plan.run.name} on {plan.site.title}: {nodes} x {ranks}"
+    cut = plan.geometry
+    if cut is None:
+        return text
+    return f"{text} = tensor {cut.tensor} x pipeline {cut.pipeline} x data {cut.data}"
+
+
+def layout_line(plan: Plan) -> str:
+    """ "local rank 0-7 on GPU 4 5 2 3 6 7 0 1, 7 cores each"."""
+    last = plan.ranks_per_node - 1
+    ranks = f"local rank 0-{last}" if last else "one rank a node"
+    gpus = [str(place.gpu) for place in plan.layout if place.gpu is not None]
+    where = f" on GPU {' '.join(gpus)}" if gpus else ""
+    if plan.site.launcher.binding == "none":
+        return f"{ranks}{where}, not bound to cores"
+    return f"{ranks}{where}, {len(plan.layout[0].cores)} cores each"
+
+
+def command_again(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that prints this script again, and does nothing else."""
+    typed = argv[1:] if argv and argv[0].endswith("neox-submit") else argv
+    return ("neox-submit", *(word for word in typed if word not in NOT_FOR_AGAIN), "--print")
+
+
+def python_command(plan: Plan) -> tuple[Word, ...]:
+    """How job script and ranks start Python, inside the container where there is one."""
+    return (*plan.container, (ShellVar("python"),))
+
+
+def _timer(plan: Plan) -> Timer | None:
+    if not plan.job.signal or not (plan.site.signal.how == "timer" or plan.request.here):
+        return None
+    nobody_ends_it = plan.site.scheduler.kind == "local"
+    return Timer(
+        before_stop=plan.seconds - plan.lead_seconds,
+        before_end=plan.lead_seconds if nobody_ends_it else None,
+    )
+
+
+def _prepends(site: Profile) -> tuple[Prepend, ...]:
+    """In reverse, because each goes in front of the ones before it."""
+    return tuple(
+        Prepend(name=Shell(name), path=_site_path(path))
+        for name, paths in site.modules.prepend.items()
+        for path in reversed(paths)
+    )
+
+
+def _site_path(path: str) -> Shell:
+    """A path of a profile, in which $NAME stands for a variable that a module sets."""
+    pieces = SITE_VARIABLE.split(path)  # text, name, text, name, ..., text
+    printed = (
+        f'"${{{piece}-}}"' if number % 2 else shell_text(piece)
+        for number, piece in enumerate(pieces)
+        if piece
+    )
+    return Shell("".join(printed))
+
+
+def _first_host(plan: Plan) -> str:
+    hosts = plan.request.hosts or plan.site.launcher.hosts
+    return hosts[0] if plan.master == "host-list" and hosts else LOCAL_HOST
+
+
+def _node_name(plan: Plan) -> Shell:
+    """Slurm may call a node otherwise than the node itself does."""
+    own = "${HOSTNAME%%.*}"
+    return Shell(f"${{SLURMD_NODENAME:-{own}}}" if plan.site.launcher.kind == "srun" else own)
+
+
+def _thread_to_core(node: NodeType) -> str:
+    """Arithmetic that turns the number of a hardware thread into that of its core."""
+    return f"% {node.cores}" if node.smt_numbering == "far" else f"/ {node.smt}"
+
+
+def _cpus(node: NodeType, place: RankPlace, every_thread: bool) -> str:
+    if not every_thread:
+        return print_cores(place.cores)
+    return print_cores(thread for core in place.cores for thread in hardware_threads(node, core))
+
+
+def _entry(plan: Plan) -> tuple[Word, ...]:
+    run_yml: Word = (ShellVar("link"), Literal("/run.yml"))
+    return tuple(run_yml if text == "{run_yml}" else literal(text) for text in plan.entry.argv)
