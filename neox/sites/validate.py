@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neox.sites.problems import Report, nearest
-from neox.sites.profile import Caps, Gpu, NodeType, Profile, Queue, nearest_above
+from neox.sites.profile import Caps, Gpu, NodeType, Profile, Queue
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
@@ -231,7 +231,8 @@ class _Checks:
             where = f"facts.{path}"
             # a question may be about a value that nobody could state
             about = path.rpartition(".")[0] if fact.kind == "unknown" and "." in path else path
-            if nearest_above(about, _paths(self.profile)) != about:
+            own = self.profile.origin(where).startswith(f"{self.profile.files[0]}:")
+            if own and about not in _paths(self.profile):  # an inherited one may be about less
                 self.say(where, f"there is no value{nearest(path, _paths(self.profile))}")
             if fact.read and not _DATE.fullmatch(fact.read):
                 self.say(where, f'read = {fact.read!r} is not a date; write "2026-07-22"')
