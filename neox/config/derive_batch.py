@@ -33,13 +33,7 @@ def batch(config: RunConfig, findings: Findings, world_size: int | None) -> RunC
         assert steps is not None
         rule = "micro-batch x accumulation x data ranks"
         return derived(config, rule, {_TOTAL: micro * steps * ranks})
-    if micro is not None and steps is not None:
-        _agree(findings, total, micro, steps, ranks)
-        return config
-    if micro is not None:
-        return _complete(config, findings, (_MICRO, micro), _STEPS)
-    assert steps is not None
-    return _complete(config, findings, (_STEPS, steps), _MICRO)
+    return _pinned(config, findings, total, ranks)
 
 
 def _divides(findings: Findings, total: int | None, micro: int | None, steps: int | None) -> None:
@@ -52,6 +46,19 @@ def _divides(findings: Findings, total: int | None, micro: int | None, steps: in
             return
     if micro is not None and steps is not None and total % (micro * steps):
         findings.add(_TOTAL, f"{total} is no multiple of {_MICRO} x {_STEPS} = {micro * steps}")
+
+
+def _pinned(config: RunConfig, findings: Findings, total: int, ranks: int) -> RunConfig:
+    """All three must agree, or the pinned global batch gives the one that is missing."""
+    micro = config.batch.train_micro_batch_size_per_gpu
+    steps = config.batch.gradient_accumulation_steps
+    if micro is not None and steps is not None:
+        _agree(findings, total, micro, steps, ranks)
+        return config
+    if micro is not None:
+        return _complete(config, findings, (_MICRO, micro), _STEPS)
+    assert steps is not None
+    return _complete(config, findings, (_STEPS, steps), _MICRO)
 
 
 def _agree(findings: Findings, total: int, micro: int, steps: int, ranks: int) -> None:

@@ -89,7 +89,7 @@ def _merge(base: Branch, more: Branch, prefix: str, problems: list[Problem]) -> 
     """Both; a value that differs between two files is on record as a problem."""
     merged = dict(base.entries)
     for key, node in more.entries:
-        before = merged.get(key, None)
+        before = merged.get(key)
         if isinstance(before, Branch) and isinstance(node, Branch):
             merged[key] = _merge(before, node, f"{prefix}{key}.", problems)
         elif before is None or _same(before, node):
@@ -115,7 +115,7 @@ def _same(one: Node, other: Node) -> bool:
 def _lay_over(base: Branch, layer: Branch) -> Branch:
     merged = dict(base.entries)
     for key, node in layer.entries:
-        before = merged.get(key, None)
+        before = merged.get(key)
         both = isinstance(before, Branch) and isinstance(node, Branch)
         merged[key] = _lay_over(_branch(before), _branch(node)) if both and before else node
     return replace(base, entries=tuple(merged.items()))
@@ -146,7 +146,7 @@ def _put(tree: Branch, path: tuple[str, ...], node: Node) -> Branch:
     entries = {key.replace("-", "_"): value for key, value in tree.entries}
     key, *rest = path
     if rest:
-        below = entries.get(key, None)
+        below = entries.get(key)
         inner = below if isinstance(below, Branch) else Branch(place=node.place, entries=())
         entries[key] = _put(inner, tuple(rest), node)
     else:
