@@ -65,3 +65,10 @@ class KeyValueCache:
         assert max(lengths) <= self.longest
         self.lengths.copy_(torch.tensor(lengths, device=self.lengths.device))
         self.longest = max(lengths)
+
+    def keep_rows(self, rows: list[int], longest: int) -> None:
+        """Go on with these rows alone, the longest of which holds `longest` tokens."""
+        chosen = torch.tensor(rows, device=self.lengths.device)
+        self.keys, self.values = self.keys[:, chosen], self.values[:, chosen]
+        self.lengths, self._rows = self.lengths[chosen], self._rows[: len(rows)]
+        self.longest = longest
