@@ -7,6 +7,8 @@ from neox.config.arguments.argument import argument
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
+    """The three batch numbers."""
+
     train_batch_size: int | None = argument(
         None,
         "Sequences of one step over all ranks. Given, it is pinned whatever the node count.",

@@ -12,6 +12,8 @@ _S3 = "copies to S3 are not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelWrite:
+    """Who writes a DeepSpeed checkpoint."""
+
     pipeline_stage: bool = argument(False, "All stages write at once.")
 
 
@@ -29,6 +31,8 @@ class DeepSpeedCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
+    """Saving and loading."""
+
     save: str | None = argument(None, "Directory of checkpoints. Default: the run's own.")
     load: str | None = argument(
         None, "Directory to start from. A run that finds its own checkpoint goes on from there."

@@ -17,6 +17,8 @@ _PACKING = "only packed samples are built"
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
+    """Sets, weights and packing."""
+
     data_path: str | None = argument(None, "One set, divided by split.")
     split: str = argument("969, 30, 1", "Shares of training, validation and test in data_path.")
     train_data_paths: Paths | None = argument(None, "Sets to train on, blended.")

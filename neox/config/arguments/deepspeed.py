@@ -12,6 +12,8 @@ _CURRICULUM = "curricula of sequence length are not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class CurriculumSchedule:
+    """How a curriculum proceeds."""
+
     total_curriculum_step: int = argument(10_000, "Steps until full length.", unit="steps")
     difficulty_step: int = argument(8, "Lengths are multiples of this.", unit="tokens")
     root_degree: int = argument(2, "Root by which the length grows.")
@@ -122,6 +124,8 @@ class Compression:
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSpeed:
+    """Sections of DeepSpeed's that have no other place."""
+
     deepspeed: Literal[True] = argument(
         True,
         "GPT-NeoX ran under DeepSpeed alone.",

@@ -10,6 +10,8 @@ _EVAL = "evaluation by lm-evaluation-harness is not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
+    """Sampling and evaluation."""
+
     text_gen_type: Literal["unconditional", "input-file", "interactive", "precompute"] | None = (
         argument(
             None,

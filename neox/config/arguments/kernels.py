@@ -11,6 +11,8 @@ _TE = "TransformerEngine is not built in yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Kernels:
+    """Switches of fused kernels and of TransformerEngine."""
+
     scaled_upper_triang_masked_softmax_fusion: bool = argument(
         False, "Fused causal softmax.", status="chosen", note=_CHOSEN
     )

@@ -13,6 +13,8 @@ _MASTER = "the job script finds its address and port"
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
+    """Hosts and launchers."""
+
     num_gpus: int | None = argument(
         None, "Ranks on each node. Default: one per GPU.", unit="ranks per node"
     )

@@ -57,6 +57,8 @@ class CommsLogger(Switched):
 
 @dataclass(frozen=True, kw_only=True)
 class Logging:
+    """Log lines, monitors and profilers."""
+
     log_interval: int = argument(100, "Steps between log lines.", unit="steps")
     tensorboard_dir: str | None = argument(
         None, "Directory for TensorBoard. Default: the run's own."

@@ -58,6 +58,8 @@ class SoftPrompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
+    """Layers, widths, positions and how weights start."""
+
     num_layers: int | None = argument(None, "Transformer blocks.")
     hidden_size: int | None = argument(None, "Width of the residual stream.")
     num_attention_heads: int | None = argument(None, "Query heads of each layer.")

@@ -10,6 +10,8 @@ _MOE = "mixture of experts is not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Moe:
+    """Experts and their router."""
+
     moe_num_experts: int = argument(1, "Experts of a layer; 1 is a dense model.", not_yet=_MOE)
     moe_expert_interval: int = argument(1, "Every how many layers have experts.", not_yet=_MOE)
     moe_top_k: int = argument(1, "Experts that see a token.", not_yet=_MOE)

@@ -9,6 +9,8 @@ _MUP = "muP is not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Mup:
+    """muP's arguments."""
+
     use_mup: bool = argument(False, "Train with muP.", not_yet=_MUP)
     coord_check: bool = argument(False, "Check muP's coordinates and stop.", not_yet=_MUP)
     save_base_shapes: bool = argument(False, "Write the base shapes and stop.", not_yet=_MUP)

@@ -70,6 +70,8 @@ class OptimizerSection:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
+    """The optimizer, decay, clipping and the loss's average."""
+
     optimizer: OptimizerSection = argument(OptimizerSection(), "Type and params.")
     optimizer_type: OptimizerType | None = argument(
         None, "The optimizer's type.", status="derived", note="optimizer.type"

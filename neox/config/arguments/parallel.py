@@ -10,6 +10,8 @@ _SITE = "the job's ranks follow from the site and --nodes"
 
 @dataclass(frozen=True, kw_only=True)
 class Parallel:
+    """Stages, tensor ranks and who takes the steps."""
+
     pipe_parallel_size: int = argument(
         0,
         "Pipeline stages; 0 and 1 both mean none.",

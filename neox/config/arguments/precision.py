@@ -79,6 +79,8 @@ class DataTypes:
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
+    """One format for the run, and what goes with it."""
+
     precision: Literal["fp16", "fp32", "bfloat16"] | None = argument(
         None,
         "Format of weights and activations. Default: what fp16 or bf16 switch on, else fp32.",

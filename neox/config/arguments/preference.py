@@ -14,6 +14,8 @@ _SERVER = "serving weights is not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
+    """DPO, KTO, reward models and REINFORCE."""
+
     dpo_beta: float = argument(0.1, "DPO's temperature.", not_yet=_DPO)
     dpo_fp32: bool = argument(True, "DPO's loss in fp32.", not_yet=_DPO)
     dpo_reference_free: bool = argument(False, "DPO without a reference model.", not_yet=_DPO)

@@ -22,6 +22,8 @@ class ActivationCheckpointing:
 
 @dataclass(frozen=True, kw_only=True)
 class Recompute:
+    """What is computed twice."""
+
     checkpoint_activations: bool = argument(
         False, "Keep each layer's input alone and compute the rest again."
     )

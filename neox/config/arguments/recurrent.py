@@ -10,6 +10,8 @@ _RWKV = "RWKV layers are not built yet"
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrent:
+    """Mamba's and RWKV's arguments."""
+
     mamba_selective_scan_fusion: bool = argument(False, "Fused selective scan.", not_yet=_MAMBA)
     mamba_causal_conv_fusion: bool = argument(False, "Fused causal convolution.", not_yet=_MAMBA)
     mamba_inner_func_fusion: bool = argument(

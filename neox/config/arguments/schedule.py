@@ -31,6 +31,8 @@ class Scheduler:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
+    """Warm-up and decay."""
+
     lr_decay_style: Literal["constant", "linear", "cosine", "exponential"] = argument(
         "linear", "How the rate falls after warm-up."
     )

@@ -8,6 +8,8 @@ from neox.config.arguments.argument import argument
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenizer:
+    """The tokenizer and the vocabulary."""
+
     tokenizer_type: Literal[
         "GPT2BPETokenizer",
         "HFTokenizer",

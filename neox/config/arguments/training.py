@@ -10,6 +10,8 @@ _FOUND = "the program finds out from the data"
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
+    """Steps, validations and the seed."""
+
     train_iters: int | None = argument(None, "Steps to train.", unit="steps")
     train_epochs: int | None = argument(
         None,

@@ -87,6 +87,8 @@ class ZeroOptimization:
 
 @dataclass(frozen=True, kw_only=True)
 class Zero:
+    """ZeRO and its other names."""
+
     zero_optimization: ZeroOptimization = argument(
         ZeroOptimization(), "ZeRO with DeepSpeed's keys."
     )
