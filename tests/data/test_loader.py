@@ -23,7 +23,7 @@ def samples(tmp_path):
     return open_split(SplitSource(data_path=str(prefix), split="1"), Part.TRAIN, request)
 
 
-def read_all(samples, size, accumulation, micro_batch=2, start=0, stop=SAMPLES, **more):
+def read_all(samples, size, accumulation, micro_batch=2, *, start=0, stop=SAMPLES, **more):
     """Per step, the micro-batches of all ranks in their global order."""
     ranks = []
     for rank in range(size):
