@@ -14,21 +14,24 @@ class Findings:
     """Problems found so far, each told where its argument was given."""
 
     def __init__(self, given: Given) -> None:
-        self._given = given
+        self._places = dict(given.places)
         self.problems: list[Problem] = []
 
     def add(self, name: str, message: str) -> None:
         """Put a problem with argument `name` on record; the message follows the name."""
-        places = self._given.places
-        place = places.get(name, None)
+        place = self._places.get(name)
         self.problems.append(problem_at(place, f"{name}: {message}"))
 
     def is_given(self, name: str) -> bool:
-        return name in self._given.places
+        return name in self._places
+
+    def stands_for(self, other: str, name: str) -> None:
+        """`name` was given under its `other` name, and is said to stand there."""
+        self._places[name] = self._places[other]
 
 
 Part = TypeVar("Part")
-Rule = Callable[[RunConfig, Findings, int | None], RunConfig]
+Rule = Callable[[RunConfig, Findings], RunConfig]
 
 
 def resolve(given: Given, world_size: int | None) -> RunConfig:
@@ -37,6 +40,19 @@ def resolve(given: Given, world_size: int | None) -> RunConfig:
     What depends on the number of ranks stays None without it. Raises ConfigErrors with every
     rule that the given values break.
     """
+    config, findings = _apply(given, world_size)
+    if findings.problems:
+        raise ConfigErrors(findings.problems)
+    return config
+
+
+def broken_rules(given: Given) -> tuple[Problem, ...]:
+    """The rules that given arguments break, leaving out what is only missing."""
+    _, findings = _apply(given, None)
+    return tuple(problem for problem in findings.problems if problem.file)
+
+
+def _apply(given: Given, world_size: int | None) -> tuple[RunConfig, Findings]:
     from neox.config.derive_batch import batch  # noqa: PLC0415
     from neox.config.derive_names import names, other_names  # noqa: PLC0415
     from neox.config.derive_parts import data, model, precision, schedule, tokens  # noqa: PLC0415
@@ -44,24 +60,14 @@ def resolve(given: Given, world_size: int | None) -> RunConfig:
     from neox.config.rules import check  # noqa: PLC0415
 
     findings = Findings(given)
-    config = _draft(given)
-    rules: tuple[Rule, ...] = (
-        names,
-        ranks,
-        batch,
-        precision,
-        schedule,
-        model,
-        tokens,
-        data,
-        other_names,
-    )
+    config = names(_draft(given), findings)
+    config = ranks(config, findings, world_size)
+    rules: tuple[Rule, ...] = (batch, precision, schedule, model)
     for rule in rules:
-        config = rule(config, findings, world_size)
+        config = rule(config, findings)
+    config = other_names(data(tokens(config)))
     check(config, findings)
-    if findings.problems:
-        raise ConfigErrors(findings.problems)
-    return config
+    return config, findings
 
 
 def origin_of(config: RunConfig, name: str) -> Origin:

@@ -1,6 +1,7 @@
 """Global batch, micro-batch and accumulation: any two give the third."""
 
 from neox.config.derive import Findings, derived
+from neox.config.layers import divisors
 from neox.config.run_config import RunConfig
 
 _TOTAL = "train_batch_size"
@@ -8,7 +9,7 @@ _MICRO = "train_micro_batch_size_per_gpu"
 _STEPS = "gradient_accumulation_steps"
 
 
-def batch(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def batch(config: RunConfig, findings: Findings) -> RunConfig:
     """Complete the batch numbers; a given train_batch_size stays as it is."""
     total = config.batch.train_batch_size
     micro = config.batch.train_micro_batch_size_per_gpu
@@ -99,12 +100,11 @@ def _way_out(total: int, micro: int, ranks: int) -> str:
 def _fitting(total: int, part: int, ranks: int, name: str) -> str:
     """Numbers of data ranks near `ranks` that fit, and a part that fits `ranks`."""
     if total % part == 0:
-        share = total // part
-        fits = [n for n in range(1, share + 1) if share % n == 0]
-        near = [max((n for n in fits if n < ranks), default=None)]
-        near.append(min((n for n in fits if n > ranks), default=None))
-        return "data ranks that fit: " + " or ".join(str(n) for n in near if n is not None)
+        fits = divisors(total // part)
+        below = [n for n in fits if n < ranks][-1:]
+        above = [n for n in fits if n > ranks][:1]
+        return "data ranks that fit: " + " or ".join(str(n) for n in below + above)
     if total % ranks == 0:
-        parts = [n for n in range(1, part + 1) if (total // ranks) % n == 0]
-        return f"{name}: {parts[-1]} would fit"
+        fits = [n for n in divisors(total // ranks) if n <= part]
+        return f"{name}: {fits[-1]} would fit"
     return f"{total // (part * ranks) * part * ranks or part * ranks} would fit"

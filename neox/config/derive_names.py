@@ -1,7 +1,6 @@
 """Two names of one thing: either may be given, and both have the value afterwards."""
 
 from neox.config.derive import Findings, config_value, derived, moved
-from neox.config.places import Origin
 from neox.config.run_config import RunConfig
 
 _PAIRS = (  # the other name, and the one that counts
@@ -19,7 +18,7 @@ _PAIRS = (  # the other name, and the one that counts
 )
 
 
-def names(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def names(config: RunConfig, findings: Findings) -> RunConfig:
     """Carry a value given under its other name over to the one that counts."""
     for other, name in _PAIRS:
         if not findings.is_given(other) or config_value(config, other) is None:
@@ -29,10 +28,11 @@ def names(config: RunConfig, findings: Findings, world_size: int | None) -> RunC
             findings.add(other, f"{value} contradicts {name}: {counted}; delete one of the two")
         elif not findings.is_given(name):
             config = moved(config, name, value, config.origins[other])
+            findings.stands_for(other, name)
     return config
 
 
-def other_names(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def other_names(config: RunConfig) -> RunConfig:
     """Show the value under its other name, too. Comes last, when all values are known."""
     for other, name in _PAIRS:
         value = config_value(config, name)
@@ -41,9 +41,3 @@ def other_names(config: RunConfig, findings: Findings, world_size: int | None) -
         if value is not None:
             config = derived(config, name, {other: value})
     return config
-
-
-def given_origin(config: RunConfig, name: str) -> Origin | None:
-    """Where `name` was given, under whichever of its names."""
-    origin = config.origins.get(name, None)
-    return origin if origin is not None and origin.kind == "given" else None

@@ -1,11 +1,11 @@
 """What follows within precision, schedule, model, vocabulary and data."""
 
 from neox.config.derive import Findings, derived, follows
-from neox.config.layers import PatternError, inner_width, layer_kinds, padded_vocabulary
+from neox.config.layers import inner_width, kinds_named, padded_vocabulary
 from neox.config.run_config import RunConfig
 
 
-def precision(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def precision(config: RunConfig, findings: Findings) -> RunConfig:
     """One format: from `precision`, or from the dict that is switched on, else fp32."""
     parts = config.precision
     on = [
@@ -42,7 +42,7 @@ def _switch(config: RunConfig, findings: Findings, name: str, value: str) -> Run
     return derived(config, f"precision is {value}", {f"{name}.enabled": chosen})
 
 
-def schedule(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def schedule(config: RunConfig, findings: Findings) -> RunConfig:
     """The step at which the learning rate has fallen."""
     steps, fraction = config.training.train_iters, config.schedule.lr_decay_fraction
     given = config.schedule.lr_decay_iters
@@ -61,7 +61,7 @@ def schedule(config: RunConfig, findings: Findings, world_size: int | None) -> R
     return derived(config, "lr_decay_fraction x train_iters", {"lr_decay_iters": value})
 
 
-def model(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def model(config: RunConfig, findings: Findings) -> RunConfig:
     """Key and value heads, positions and the feed-forward width."""
     parts = config.model
     if parts.num_kv_heads is None and parts.num_attention_heads is not None:
@@ -84,13 +84,9 @@ def model(config: RunConfig, findings: Findings, world_size: int | None) -> RunC
 def _rwkv(config: RunConfig, findings: Findings) -> RunConfig:
     """Widths of RWKV layers, where there are any."""
     parts = config.model
-    if parts.num_layers is None or parts.hidden_size is None or not parts.num_attention_heads:
+    if parts.hidden_size is None or not parts.num_attention_heads:
         return config
-    try:
-        kinds = layer_kinds(parts.attention_config, parts.num_layers)
-    except PatternError:
-        return config  # the rules say so
-    if "rwkv" not in kinds:
+    if "rwkv" not in kinds_named(parts.attention_config):
         return config
     width = config.recurrent.dim_att
     if width is None:
@@ -104,7 +100,7 @@ def _rwkv(config: RunConfig, findings: Findings) -> RunConfig:
     return config
 
 
-def tokens(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def tokens(config: RunConfig) -> RunConfig:
     """Rows of the embedding, where the vocabulary is known without the tokenizer."""
     size, multiple = config.tokenizer.vocab_size, config.tokenizer.make_vocab_size_divisible_by
     ranks = config.parallel.model_parallel_size
@@ -115,7 +111,7 @@ def tokens(config: RunConfig, findings: Findings, world_size: int | None) -> Run
     return derived(config, rule, {"padded_vocab_size": rows})
 
 
-def data(config: RunConfig, findings: Findings, world_size: int | None) -> RunConfig:  # noqa: ARG001
+def data(config: RunConfig) -> RunConfig:
     """Equal weights where sets are blended without any."""
     parts = config.data
     for name, paths, weights in (

@@ -4,6 +4,8 @@ The rules are GPT-NeoX's: `megatron/model/utils.py` and `megatron/model/transfor
 feed-forward width, `megatron/tokenizer/tokenizer.py` for the vocabulary.
 """
 
+import math
+
 from neox.config.arguments.model import LayerKind, LayerPattern, Model
 
 GATED = frozenset({"geglu", "reglu", "swiglu", "bilinear", "glu"})
@@ -31,12 +33,20 @@ def layer_kinds(
             if not cycle or left % len(cycle):
                 raise PatternError(f"{len(cycle)} kinds do not fill {left} layers evenly")
             times = left // len(cycle)
-        if len(cycle) * times > num_layers:
+        if times < 0 or len(cycle) * times > num_layers:
             raise PatternError(f"{len(cycle) * times} kinds are too many for {num_layers} layers")
         kinds.extend(cycle * times)
     if len(kinds) != num_layers:
         raise PatternError(f"{len(kinds)} kinds for {num_layers} layers")
     return tuple(kinds)
+
+
+def kinds_named(pattern: tuple[LayerKind | LayerPattern, ...] | None) -> set[LayerKind]:
+    """The kinds that stand in the pattern, however often."""
+    found: set[LayerKind] = set()
+    for item in pattern or ():
+        found.update({item} if isinstance(item, str) else set(item[0]))
+    return found
 
 
 def inner_width(model: Model) -> int:
@@ -64,6 +74,13 @@ def feed_forward_width(model: Model) -> int:
 def padded_vocabulary(vocab_size: int, divisible_by: int, tensor_ranks: int) -> int:
     """Rows of the embedding: a multiple of `divisible_by` x `tensor_ranks`."""
     return round_up(vocab_size, divisible_by * tensor_ranks)
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, ascending."""
+    low = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    high = [number // n for n in reversed(low) if n * n != number]
+    return low + high
 
 
 def round_up(number: int, multiple: int) -> int:

@@ -53,7 +53,7 @@ def missing_files(given: Given) -> tuple[Problem, ...]:
 
 def _read(file: Path) -> str:
     place = Place(kind="file", source=str(file))
-    with_suffix = file.with_name(f"{file.name}.yml")
+    with_suffix = Path(f"{file}.yml")
     path = with_suffix if not file.exists() and with_suffix.exists() else file
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -168,17 +168,28 @@ def _typed(tree: Branch, texts: Mapping[str, str], problems: list[Problem]) -> G
             )
             continue
         entry = known[name]
+        before = len(reading.problems)
         value = reading.argument(node, entry.wanted, entry.about, name)
-        if value is not None or entry.default is None:
+        if len(reading.problems) == before:
             values[name] = value
-    if problems or reading.problems:
-        raise ConfigErrors(sorted((*problems, *reading.problems), key=_by_place))
+    found = [*problems, *reading.problems]
+    if found:
+        found += _broken_rules(values, reading.places)
+        raise ConfigErrors(sorted(found, key=_by_place))
     return Given(
         values=values,
         places=reading.places,
         warnings=tuple(_warnings(reading.places)),
         texts=texts,
     )
+
+
+def _broken_rules(values: Mapping[str, object], places: Mapping[str, Place]) -> Sequence[Problem]:
+    """What else is wrong with the values that could be read, so that all errors come at once."""
+    from neox.config.derive import broken_rules  # noqa: PLC0415
+
+    read = {name: place for name, place in places.items() if name.split(".")[0] in values}
+    return broken_rules(Given(values=values, places=read, texts={}))
 
 
 def _by_place(problem: Problem) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """YAML or JSON text as a tree that remembers lines. Types come later, from the argument table."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -143,8 +144,11 @@ def _compose(text: str, place: Place) -> "yaml.Node | None":
 
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
-        # JSON may be indented by tabs, which YAML forbids; inside its strings neither allows one
-        return yaml.compose(text.replace("\t", " ") if _is_json(text) else text, Loader=loader)
+        if _depth_at_most(text) > _DEEPEST and _depth(text, loader) > _DEEPEST:
+            raise ConfigErrors([problem_at(place, "is nested too deeply for a config")])
+        return yaml.compose(_json_as_yaml(text), Loader=loader)
+    except ConfigErrors:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = place.line if mark is None or place.line is None else mark.line + 1
@@ -155,8 +159,39 @@ def _compose(text: str, place: Place) -> "yaml.Node | None":
         raise ConfigErrors([problem_at(replace(place, line=None), message)]) from None
 
 
-def _is_json(text: str) -> bool:
-    return text.lstrip().startswith("{") and "\t" in text
+def _depth_at_most(text: str) -> int:
+    """A quick bound on how deep values nest: brackets, or indentation and dashes."""
+    indents = (len(line) - len(line.lstrip(" -?")) for line in text.split("\n"))
+    return text.count("[") + text.count("{") + 2 * max(indents, default=0)
+
+
+def _depth(text: str, loader: "type[yaml.CSafeLoader] | type[yaml.SafeLoader]") -> int:
+    """How deep values nest; PyYAML's composer recurses, and a deep text would end the process."""
+    import yaml  # noqa: PLC0415
+
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if deepest > _DEEPEST:
+            break
+    return deepest
+
+
+def _json_as_yaml(text: str) -> str:
+    """JSON with the two things that YAML lacks taken out: tabs, and characters in two halves."""
+    if not text.lstrip().startswith("{"):
+        return text
+    halves = re.compile(r"\\u([dD][89abAB]..)\\u([dD][c-fC-F]..)")
+    return halves.sub(_joined, text.replace("\t", " "))
+
+
+def _joined(halves: re.Match[str]) -> str:
+    units = bytes.fromhex(halves[1] + halves[2])
+    return units.decode("utf-16-be", errors="replace")
 
 
 class _Unfolding:

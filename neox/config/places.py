@@ -61,7 +61,8 @@ class Problem:
 def problem_at(place: Place | None, message: str) -> Problem:
     if place is None:
         return Problem(file="", line=None, message=message)
-    return Problem(file=_printable(place.source), line=place.line, message=message)
+    shown = _printable(place.source)
+    return Problem(file=shown, line=place.line, message=_escaped(message))
 
 
 class ConfigErrors(ValueError):
@@ -75,4 +76,9 @@ class ConfigErrors(ValueError):
 
 def _printable(text: str) -> str:
     shown = text if len(text) <= _SHOWN or "=" not in text else f"{text[:_SHOWN]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return _escaped(shown)
+
+
+def _escaped(text: str) -> str:
+    """One line, whatever a hostile value holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

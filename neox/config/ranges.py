@@ -25,16 +25,17 @@ class Range:
         return f"{low} and {'at most' if self.high_too else 'below'} {self.high:g}"
 
 
-_COUNT = Range(low=1)
+_COUNT = Range(low=1, high=1e12)
 _NOT_NEGATIVE = Range()
 _POSITIVE = Range(low_too=False)
 _SHARE = Range(high=1)
 _BELOW_ONE = Range(high=1, high_too=False)
 
 RANGES = (
+    (Range(low=1, high=100_000), "num_layers"),
     (
         _COUNT,
-        "num_layers hidden_size num_attention_heads num_kv_heads intermediate_size mlp_multiple_of "
+        "hidden_size num_attention_heads num_kv_heads intermediate_size mlp_multiple_of "
         "seq_length max_position_embeddings rotary_emb_base sliding_window_width rpe_num_buckets "
         "rpe_max_distance model_parallel_size train_batch_size train_micro_batch_size_per_gpu "
         "gradient_accumulation_steps train_iters train_epochs eval_interval exit_interval "
@@ -60,14 +61,17 @@ RANGES = (
 )
 
 
-def check_ranges(config: RunConfig, findings: Findings) -> None:
-    """Put every number outside its range on record."""
+def check_ranges(config: RunConfig, findings: Findings) -> set[str]:
+    """Put every number outside its range on record, and return their names."""
+    outside: set[str] = set()
     for bounds, names in RANGES:
         for name in names.split():
             value = config_value(config, name)
             if isinstance(value, int | float) and not bounds.holds(value):
                 findings.add(name, f"{value:g} must be {bounds}")
+                outside.add(name)
     for number, beta in enumerate(config.optimizer.optimizer.params.betas):
         if not _BELOW_ONE.holds(beta):
             message = f"{beta:g} (number {number + 1}) must be {_BELOW_ONE}"
             findings.add("optimizer.params.betas", message)
+    return outside

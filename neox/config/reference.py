@@ -71,7 +71,9 @@ def _sections(name: str, wanted: object) -> list[str]:
 
 
 def _row(name: str, wanted: object, default: object, about: Argument) -> str:
-    return f"| `{name}` | {_type(wanted)} | {_default(default, about)} | {_doc(default, about)} |"
+    unit = f" ({about.unit})" if about.unit else ""
+    doc = f"{about.doc}{_mark(default, about)}".replace("|", "\\|")
+    return f"| `{name}` | {_type(wanted)}{unit} | {_default(default, about)} | {doc} |"
 
 
 def _type(wanted: object) -> str:
@@ -112,11 +114,6 @@ def _default(default: object, about: Argument) -> str:
     if dataclasses.is_dataclass(default):
         return "see below"
     return f"`{as_yaml(default)}`"
-
-
-def _doc(default: object, about: Argument) -> str:
-    unit = f" In {about.unit}." if about.unit else ""
-    return f"{about.doc}{unit}{_mark(default, about)}".replace("|", "\\|")
 
 
 def _mark(default: object, about: Argument) -> str:

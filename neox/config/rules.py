@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from neox.config.arguments.data import Paths, Weights
-from neox.config.derive import Findings
+from neox.config.derive import Findings, config_value
 from neox.config.derive_ranks import stages
-from neox.config.layers import PatternError, feed_forward_width, layer_kinds
+from neox.config.layers import PatternError, divisors, feed_forward_width, layer_kinds
 from neox.config.ranges import check_ranges
 from neox.config.run_config import RunConfig
 from neox.config.table import table
@@ -16,29 +16,31 @@ Check = Callable[[RunConfig, Findings], None]
 def check(config: RunConfig, findings: Findings) -> None:
     """Put every rule that `config` breaks on record."""
     _required(config, findings)
-    check_ranges(config, findings)
+    outside = check_ranges(config, findings)
     for rule in _RULES:
         rule(config, findings)
-    if _sizes_are_sound(config):
+    if _sizes_are_sound(config, outside):
         for rule in _RULES_OF_SIZES:
             rule(config, findings)
 
 
-def _sizes_are_sound(config: RunConfig) -> bool:
+def _sizes_are_sound(config: RunConfig, outside: set[str]) -> bool:
     """Can one divide by the model's sizes? Where not, that is on record already."""
-    model = config.model
-    sizes = (
-        model.num_layers,
-        model.hidden_size,
-        model.num_attention_heads,
-        model.num_kv_heads,
-        model.intermediate_size,
-        model.mlp_multiple_of,
-        model.seq_length,
-        model.max_position_embeddings,
-        config.parallel.model_parallel_size,
-    )
-    return all(size is not None and size >= 1 for size in sizes)
+    return not any(name in outside or config_value(config, name) is None for name in _SIZES)
+
+
+_SIZES = (
+    "num_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "num_kv_heads",
+    "intermediate_size",
+    "mlp_multiple_of",
+    "seq_length",
+    "max_position_embeddings",
+    "model_parallel_size",
+    "rotary_pct",
+)
 
 
 def _required(config: RunConfig, findings: Findings) -> None:
@@ -245,5 +247,4 @@ _RULES: tuple[Check, ...] = (
 
 def _nearest_divisor(number: int, wanted: int) -> int:
     """The divisor of `number` that is nearest to `wanted`."""
-    divisors = (n for n in range(1, number + 1) if number % n == 0)
-    return min(divisors, key=lambda n: abs(n - wanted))
+    return min(divisors(number), key=lambda n: abs(n - wanted))

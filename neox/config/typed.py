@@ -14,6 +14,8 @@ from neox.config.places import Place, Problem, problem_at
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_LONGEST_NUMBER = 40  # characters
+_LARGEST = 2.0**62
 _TRUE = frozenset({"true", "yes", "on"})
 _EXAMPLES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
 
@@ -66,7 +68,7 @@ class Reading:
             if type(None) in options:
                 return None
             raise Refused(node.place, f"expected {_names(options)}, got null; leave it out instead")
-        if node.raw is not None and str in options and len(_shapes(options)) == 1:
+        if node.raw is not None and str in options and not isinstance(node, Row):
             return _text(Leaf(place=node.place, text=node.raw, kind="text", quoted=True), about)
         match node:
             case Branch():
@@ -128,6 +130,8 @@ def plain(node: Node) -> object:
     """A value nobody types: what YAML itself would make of it."""
     match node:
         case Branch():
+            for key, item in node.entries:
+                _refuse_control_characters(Leaf(place=item.place, text=key, kind="text"), "")
             return {key: plain(item) for key, item in node.entries}
         case Row():
             return tuple(plain(item) for item in node.items)
@@ -137,7 +141,7 @@ def plain(node: Node) -> object:
 
 def _plain_leaf(node: Leaf) -> object:
     if node.quoted or node.kind == "text":
-        _refuse_control_characters(node, allowed="")
+        _refuse_control_characters(node, "")
         return node.text
     if node.kind == "null":
         return None
@@ -150,11 +154,6 @@ def _options(wanted: object) -> Sequence[object]:
     if typing.get_origin(wanted) in (types.UnionType, typing.Union):
         return typing.get_args(wanted)
     return (wanted,)
-
-
-def _shapes(options: Sequence[object]) -> set[str]:
-    origins = {typing.get_origin(option) for option in options}
-    return {"row" for origin in origins if origin is tuple} | {"leaf"}
 
 
 def _leaf(node: Leaf, options: Sequence[object], about: Argument) -> object:
@@ -181,15 +180,17 @@ def _leaf(node: Leaf, options: Sequence[object], about: Argument) -> object:
 
 def _int(node: Leaf) -> int:
     text = node.text.strip()
-    if not node.quoted and _INT.fullmatch(text):
+    whole = not node.quoted and len(text) <= _LONGEST_NUMBER
+    if whole and _FLOAT.fullmatch(text) and abs(float(text)) >= _LARGEST:
+        raise Refused(node.place, f"{_shown(node)} is too large")
+    if whole and _INT.fullmatch(text):
         return int(text)
-    if not node.quoted and _FLOAT.fullmatch(text) and float(text).is_integer():
-        return int(float(text))  # 5e8
-    hint = ""
-    if not node.quoted and re.fullmatch(r"[-+]?0[0-9]+", text):
-        hint = "; YAML would read it as octal, write it without the leading zero"
-    if node.quoted and _INT.fullmatch(text):
-        hint = "; write it without quotes"
+    if whole and _FLOAT.fullmatch(text) and float(text).is_integer():
+        if not re.fullmatch(r"[-+]?0[0-9]+", text):
+            return int(float(text))  # 5e8
+        hint = "; YAML reads a leading zero as octal, write it without"
+    else:
+        hint = "; write it without quotes" if node.quoted and _INT.fullmatch(text) else ""
     raise Refused(node.place, f"expected a whole number, got {_shown(node)}{hint}")
 
 
@@ -214,7 +215,7 @@ def _text(node: Leaf, about: Argument) -> str:
     if not node.quoted and node.kind != "text":
         message = f'expected text, got {_shown(node)}; write "{node.text}" with quotes'
         raise Refused(node.place, message)
-    _refuse_control_characters(node, allowed=about.allows)
+    _refuse_control_characters(node, about.allows)
     return node.text
 
 
