@@ -123,6 +123,10 @@ class Plan:
     warnings: tuple[str, ...]
     questions: tuple[str, ...]  # facts the site's profile marks as unknown
     not_yet: tuple[str, ...]  # arguments whose feature the engine does not have
+    chain_wanted: int = 1  # links asked for; those beyond `chain` follow by `neox-submit chain RUN`
+    hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
+    step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
+    checkpoint_bytes: int | None = None  # of one checkpoint
 
     @property
     def ranks_per_node(self) -> int:
@@ -132,3 +136,12 @@ class Plan:
     def ranks(self) -> int:
         return self.nodes * self.ranks_per_node
 
+    @property
+    def refusal(self) -> str | None:
+        """Why this plan renders but must not be submitted; None where it may be."""
+        policy = self.site.policy
+        if policy.submit:
+            return None
+        since = f" since {policy.since}" if policy.since else ""
+        why = f": {policy.reason}" if policy.reason else ""
+        return f"{self.site.name} takes no jobs{since}{why}; the script can be read, not submitted"

@@ -54,6 +54,6 @@ def _masks(parts: LaunchParts) -> str:
     if not parts.queue.exclusive:
         raise LaunchError(
             f"queue {parts.queue.name} shares its nodes, and masks of cores need whole ones; "
-            f"set exclusive = true for it in the profile of {parts.site.name}, or use another --queue"
+            f"use another --queue, or set exclusive = true for it in the profile {parts.site.name}"
         )
     return ",".join(f"{cpu_mask(parts.node, place.cores):x}" for place in parts.places)

@@ -1,0 +1,170 @@
+"""From a site, a job kind, a config and a request to the plan, or to all that is wrong with it."""
+
+from pathlib import Path
+
+from neox.config.given import Given
+from neox.config.places import ConfigErrors
+from neox.config.spec import not_yet
+from neox.run.paths import RunPaths
+from neox.sites.profile import Profile
+from neox.submit.cost import cost_of
+from neox.submit.environment import container_prefix
+from neox.submit.job_kind import JobKind
+from neox.submit.origin import site_origin
+from neox.submit.plan import Directive, Entry, Plan
+from neox.submit.problem import PlanError, Problem, told
+from neox.submit.quoting import QuotingError
+from neox.submit.request import Request
+from neox.submit.run_area import area_warnings, quota_warning, run_root, save_interval
+from neox.submit.schedulers import SchedulerMissing, scheduler
+from neox.submit.schedulers.scheduler import JobParts, Scheduler
+from neox.submit.sizing import Case, Sized, base_config, size
+from neox.submit.walltime import save_interval_warning
+
+
+def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Plan:
+    """Everything about a job that can be known before it is queued.
+
+    A pure function. Raises PlanError with all problems at once; each says what, where, why and
+    what to type instead, and what it suggests was tried by these same checks.
+    """
+    try:
+        speaks = scheduler(site.scheduler.kind)
+        base = base_config(job, given, request)
+    except SchedulerMissing as error:
+        raise PlanError([f"{site.name}: {error}"]) from None
+    except ConfigErrors as errors:
+        raise PlanError(str(problem) for problem in errors.problems) from None
+    case = Case(site=site, job=job, given=given, base=base)
+    sized = size(case, request)
+    if not isinstance(sized, Sized):
+        raise told(sized, lambda other: _abouts(size(case, other)))
+    return _plan(case, request, sized, speaks)
+
+
+def _abouts(outcome: Sized | list[Problem]) -> set[str]:
+    return set() if isinstance(outcome, Sized) else {problem.about for problem in outcome}
+
+
+def _plan(case: Case, request: Request, sized: Sized, speaks: Scheduler) -> Plan:
+    site, job = case.site, case.job
+    root = run_root(request)
+    return Plan(
+        request=request,
+        site=site,
+        job=job,
+        config=sized.config,
+        queue=sized.queue,
+        node_type=sized.node,
+        nodes=sized.nodes,
+        seconds=sized.seconds,
+        lead_seconds=sized.lead_seconds,
+        chain=sized.chain.now,
+        chain_wanted=sized.chain.wanted,
+        account=request.account,
+        run=RunPaths(root),
+        layout=sized.places,
+        geometry=sized.geometry,
+        entry=_entry(job, root),
+        launch=sized.launch,
+        directives=_directives(case, request, sized, speaks),
+        variables=sized.around.variables,
+        rank_variables=sized.around.rank_variables,
+        unset=sized.around.unset,
+        master=site.launcher.master,
+        hosts=(request.hosts or site.launcher.hosts)[: sized.nodes],
+        python=sized.python,
+        container=container_prefix(site, root, request.cwd, sized.names),
+        cost=cost_of(site.cost, sized.nodes, sized.seconds),
+        warnings=_warnings(case, request, sized),
+        questions=_questions(site),
+        not_yet=not_yet(sized.config) if sized.geometry else (),
+        step_seconds=sized.pace.step_seconds or None,
+        checkpoint_bytes=sized.checkpoint_bytes,
+    )
+
+
+def _entry(job: JobKind, root: Path) -> Entry:
+    argv = tuple(word.replace("{run}", str(root)) for word in job.entry)
+    match job.ranks:
+        case "per-gpu":
+            return Entry(argv=argv, per="gpu")
+        case "per-node":
+            return Entry(argv=argv, per="node")
+        case "one":
+            return Entry(argv=argv, per="one")
+
+
+def _directives(
+    case: Case, request: Request, sized: Sized, speaks: Scheduler
+) -> tuple[Directive, ...]:
+    warned = case.job.signal and case.site.signal.how == "scheduler"
+    root = run_root(request)
+    parts = JobParts(
+        site=case.site,
+        queue=sized.queue,
+        node=sized.node,
+        name=root.name,
+        account=request.account,
+        account_origin="--account",
+        nodes=sized.nodes,
+        ranks_per_node=len(sized.places),
+        cores_per_rank=len(sized.places[0].cores),
+        use_gpus=sized.use_gpus,
+        seconds=sized.seconds,
+        seconds_origin=_time_origin(case, request, sized),
+        lead_seconds=sized.lead_seconds if warned else None,
+        logs=RunPaths(root).logs,
+        extra=request.directives,
+    )
+    try:
+        return speaks.directives(parts)
+    except QuotingError as error:
+        raise PlanError([str(error)]) from None
+
+
+def _time_origin(case: Case, request: Request, sized: Sized) -> str:
+    if request.seconds is not None:
+        return "--time"
+    if case.job.seconds:
+        return f"job kind {case.job.name}"
+    return site_origin(case.site, f"queues.{sized.queue.name}.default_time").text
+
+
+def _warnings(case: Case, request: Request, sized: Sized) -> tuple[str, ...]:
+    root = run_root(request)
+    found: list[str | None] = [*case.given.warnings, *sized.warnings, sized.chain.warning]
+    found += area_warnings(case.site, root, request.home, sized.names)
+    if sized.geometry:
+        every = save_interval(sized.config)
+        found.append(save_interval_warning(every, sized.seconds, sized.pace))
+    if sized.checkpoint_bytes:
+        found.append(
+            quota_warning(case.site, root, sized.names, sized.config, sized.checkpoint_bytes)
+        )
+    found += [_stage_warning(case.site, sized.nodes), _dear_warning(case.site, request, sized)]
+    return tuple(dict.fromkeys(line for line in found if line))
+
+
+def _stage_warning(site: Profile, nodes: int) -> str | None:
+    stage = site.python.stage
+    if stage is None or nodes < stage.from_nodes:
+        return None
+    return (
+        f"from {stage.from_nodes} nodes on {site.name} advises a Python on the node's own disk "
+        f"({stage.to}); it is started from {site.python.path} here, which takes longer"
+    )
+
+
+def _dear_warning(site: Profile, request: Request, sized: Sized) -> str | None:
+    limit = site.policy.confirm_node_hours
+    hours = sized.nodes * sized.seconds / 3600 * (request.chain or 1)
+    if limit is None or hours <= limit:
+        return None
+    return f"{hours:,.0f} node-hours: more than the {limit:,.0f} above which {site.name} asks twice"
+
+
+def _questions(site: Profile) -> tuple[str, ...]:
+    """What the profile marks as unknown, for the person who may know."""
+    unknown = (fact for fact in site.facts.values() if fact.kind == "unknown" and fact.question)
+    return tuple(dict.fromkeys(str(fact.question) for fact in unknown))
