@@ -170,7 +170,7 @@ def _site_path(path: str) -> Shell:
 
 
 def _first_host(plan: Plan) -> str:
-    hosts = plan.request.hosts or plan.site.launcher.hosts
+    hosts = plan.hosts or plan.request.hosts or plan.site.launcher.hosts
     return hosts[0] if plan.master == "host-list" and hosts else LOCAL_HOST
 
 

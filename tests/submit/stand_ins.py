@@ -1,0 +1,199 @@
+"""A machine that is not there: stand-ins for Python, launchers, scheduler and modules.
+
+Each records what it was called with, so that a test can say what a script really did.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neox.submit.plan import Plan
+from neox.submit.render import Script, render
+
+# Plays `python -P -m neox.run.cli train|end-link` and `python -P -c 'import neox'`.
+PYTHON = f"""#!{sys.executable} -IS
+import os, sys, time
+env = os.environ
+words = sys.argv[1:]
+if words[:2] == ["-P", "-c"]:
+    sys.exit(0)
+if words[:4] == ["-P", "-m", "neox.run.cli", "end-link"]:
+    sys.exit(126)  # "Python itself did not run": job.sh falls back on its own rules
+state = env["FAKE_RUN"] + "/state/"
+rank, job = env["RANK"], env["NEOX_JOB_ID"]
+def note(name, data=""):
+    with open(state + name, "w") as file:
+        file.write(data)
+def phase(name, seconds):
+    note(f"phase.{{name}}.{{rank}}")
+    time.sleep(float(seconds))
+note("argv." + rank, "\\0".join(words))
+note("env." + rank, "\\0".join(f"{{k}}={{v}}" for k, v in env.items()))
+print("hello from the entry", flush=True)
+phase("start", env.get("FAKE_START", "0"))
+end, _, number = env.get("FAKE_END", "done").partition(" ")
+if env.get("FAKE_RANK", rank) != rank:
+    end = "stop"
+if end == "stop":
+    phase("step", 0)
+    limit = time.time() + 20
+    while not os.path.exists(state + "stop") and time.time() < limit:
+        time.sleep(0.02)
+    phase("save", env.get("FAKE_SAVE", "0"))
+    note("saved." + job)
+elif end == "done":
+    note("done")
+elif end == "code":
+    try:
+        os.close(os.open(state + "failed." + job, os.O_CREAT | os.O_EXCL))
+        note("failed." + job, '{{"code": %s, "rank": %s, "reason": "x"}}' % (number, rank))
+    except FileExistsError:
+        pass
+    print("the last line", flush=True)
+    sys.exit(int(number))
+elif end == "die":
+    os.kill(os.getpid(), int(number))
+elif end == "exit":
+    sys.exit(int(number))
+phase("exit", env.get("FAKE_EXIT", "0"))
+print("the last line", flush=True)
+"""
+
+# Plays srun, jsrun and mpirun: two ranks, and the others are ended when one fails.
+LAUNCHER = """#!/bin/bash
+printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
+case ${0##*/} in
+srun) names=(SLURM_PROCID SLURM_LOCALID SLURM_NTASKS) ;;
+jsrun) names=(JSM_NAMESPACE_RANK JSM_NAMESPACE_LOCAL_RANK JSM_NAMESPACE_SIZE) ;;
+mpirun) names=(OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_LOCAL_RANK OMPI_COMM_WORLD_SIZE) ;;
+esac
+trap 'kill -TERM "${pids[@]}"' TERM
+size=${FAKE_SIZE:-2} failed=0 pids=()
+for ((rank = 0; rank < size; rank++)); do
+  env "${names[0]}=$rank" "${names[1]}=$((rank % 2))" "${names[2]}=$size" "${@: -1}" &
+  pids+=("$!")
+done
+left=$size
+while ((left > 0)); do
+  for index in "${!pids[@]}"; do
+    kill -0 "${pids[index]}" 2>/dev/null && continue
+    code=0
+    wait "${pids[index]}" || code=$?
+    ((failed)) || failed=$code
+    unset "pids[index]"
+    left=$((left - 1))
+    ((failed == 0 || left == 0)) || kill -TERM "${pids[@]}" 2>/dev/null
+  done
+  sleep 0.05
+done
+exit "$failed"
+"""
+SCONTROL = """#!/bin/bash
+[[ "$*" == "show hostnames $SLURM_JOB_NODELIST" ]] || exit 1
+printf '%s\\n' ${FAKE_HOSTS:-node1 node2}
+"""
+QUEUE = """#!/bin/bash
+echo "${FAKE_STATE-}"
+exit "${FAKE_STATE_CODE:-0}"
+"""
+MODULE = """() {
+  echo "module $*" >>"$FAKE_RUN/state/modules"
+  : >"$FAKE_RUN/state/phase.modules.0"
+  sleep "${FAKE_MODULES:-0}"
+  [[ $1 != load ]] || LOADEDMODULES=${LOADEDMODULES:+$LOADEDMODULES:}${2//gone/}/1.0
+}"""
+
+
+@dataclass
+class Machine:
+    """A folder with the stand-ins, and one run directory."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def state(self) -> Path:
+        return self.run / "state"
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / "bin" / "python")
+
+    def submit(self, plan: Plan, link: int = 1) -> Script:
+        """Write the scripts where the job finds them."""
+        script = render(plan, link=link)
+        folder = plan.run.root / "links" / str(link)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("job.sh", script.job), ("rank.sh", script.rank)):
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o700)
+        return script
+
+    def start(
+        self, link: int = 1, root: Path | None = None, **environ: str
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["/bin/bash", str((root or self.run) / "links" / str(link) / "job.sh")],
+            env={**self.environ, **environ},
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="surrogateescape",
+        )
+
+    def finish(self, link: int = 1, root: Path | None = None, **environ: str) -> tuple[int, str]:
+        """Run the job to its end: its exit code and all it printed."""
+        return ended(self.start(link, root, **environ))
+
+    def wait_for(self, name: str, seconds: float = 15) -> None:
+        until(lambda: (self.state / name).exists(), f"{name} never appeared", seconds)
+
+
+def ended(job: "subprocess.Popen[str]", seconds: float = 40) -> tuple[int, str]:
+    try:
+        printed, _ = job.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        job.send_signal(signal.SIGTERM)
+        raise
+    return job.returncode, printed
+
+
+def until(condition, complaint: str, seconds: float = 15) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, complaint
+        time.sleep(0.02)
+
+
+def machine(folder: Path) -> Machine:
+    made = Machine(folder)
+    for name in ("state", "logs"):
+        (made.run / name).mkdir(parents=True)
+    programs = folder / "bin"
+    programs.mkdir()
+    texts = {"python": PYTHON, "scontrol": SCONTROL, "squeue": QUEUE, "bjobs": QUEUE}
+    for name, text in {**texts, **dict.fromkeys(("srun", "jsrun", "mpirun"), LAUNCHER)}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    hostfile = folder / "lsf-hosts"
+    hostfile.write_text("launch1\n" + "node1\n" * 4 + "node2\n" * 4)
+    made.environ = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "FAKE_RUN": str(made.run),
+        "SLURM_JOB_ID": "4711",
+        "SLURM_JOB_NODELIST": "node[1-2]",
+        "LSB_JOBID": "4711",
+        "LSB_DJOB_HOSTFILE": str(hostfile),
+        "BASH_FUNC_module%%": MODULE,
+    }
+    return made
