@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from neox.content import Shelf
+from neox.sites.evidence import standing_facts
 from neox.sites.inherit import Document, read_document
 from neox.sites.located import Value
 from neox.sites.placeholders import check_placeholders
@@ -31,7 +32,7 @@ def load_site(name: str, shelf: Shelf) -> Profile:
     profile = _with_default_queue(builder.build(Profile, document.tree, facts))
     check_profile(profile, report)
     report.check()
-    return _with_domains(profile)
+    return dataclasses.replace(_with_domains(profile), facts=standing_facts(profile))
 
 
 def _places(document: Document) -> dict[str, object]:

@@ -102,8 +102,12 @@ def _element(data: object, index: int) -> str:
 
 
 def merge(parent: Value, child: Value) -> Value:
-    """Tables merge key by key; scalars and arrays of the child replace the parent's."""
-    if not (parent.is_table and child.is_table):
+    """Tables merge key by key; scalars and arrays of the child replace the parent's.
+
+    So does a fact: its date belongs to its source.
+    """
+    is_fact = child.path.startswith("facts.")
+    if is_fact or not (parent.is_table and child.is_table):
         return child
     merged = dict(parent.table)
     for key, value in child.table.items():
