@@ -39,42 +39,53 @@ class Identify:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    required: bool = False
+    """What the centre bills: `--account`, and how one looks."""
+
+    required: bool = False  # no job without one
     pattern: str | None = None  # regular expression that a whole account name matches
     example: str | None = None  # shown when one is missing or malformed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduler:
-    kind: SchedulerKind
-    version: str | None = None
+    """Who runs batch jobs, and the site's own words in a job's header."""
+
+    kind: SchedulerKind  # local: a job is a process of the submitting machine
+    version: str | None = None  # as the centre states it
     runs_on: Literal["compute", "launch", "submit"] = "compute"  # where the script's body runs
     directives: tuple[str, ...] = ()  # more lines, without prefix: "--network=disable_rdzv_get"
     alloc_flags: tuple[str, ...] = ()  # LSF: joined into the one -alloc_flags line
     gpus_line: str | None = None  # "--gpus-per-node={gpus}" where the site wants one
     whole_node: str | None = None  # the site's word for exclusive nodes: "--exclusive"
-    memory_line: str | None = None  # "--mem=0"
+    memory_line: str | None = None  # "--mem=0" where whole nodes do not bring all their memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    kind: LauncherKind
+    """How the ranks of a job start, and how they are bound to cores and GPUs."""
+
+    kind: LauncherKind  # spawn: job.sh starts the ranks itself, on one machine
+    # mask: --cpu-bind=mask_cpu; closest: Slurm puts a rank beside its GPU; cores: -c and
+    # block:block; resource-set: jsrun; rankfile: Open MPI; wrapper: taskset in rank.sh; none
     binding: BindingStyle
+    # one: a rank sees its own GPU alone, as device 0; all: every one of the node
     gpu_visibility: GpuVisibility = "all"
     flags: tuple[str, ...] = ()  # stand on the launch line itself, in this order
+    # hostname-ip: of the node that runs job.sh; first-host: of the job, by name; lsf-hostfile: the
+    # first compute host; host-list: the first host named; localhost
     master: MasterAddress
     major_version: int | None = None  # Open MPI 4 and 5 differ
     hosts: tuple[str, ...] = ()  # for launchers without a scheduler
-    hostfile: str | None = None
+    hostfile: str | None = None  # the same as a file, "NAME slots=N" a line
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
     """The GPU as the scheduler counts it: a whole card, a GCD, a tile."""
 
-    kind: str
+    kind: str  # for people: "MI250X GCD"
     arch: str  # sm_90, gfx90a
-    memory_gb: float
+    memory_gb: float  # of one
     peak_tflops: Mapping[str, float]  # by precision: bf16, fp16, fp32
     cores: tuple[str, ...]  # core ranges, GPU 0 first: ["48-55", "56-63", ...]
     islands: tuple[tuple[int, ...], ...] = ()  # GPUs joined by fast links
@@ -85,18 +96,20 @@ class Gpu:
 class NodeType:
     """One kind of node. Core numbers are physical cores, as the hardware counts them."""
 
-    name: str = "default"
-    anatomy: Literal["stated", "this-machine"] = "stated"  # "this-machine": see machine.py
+    name: str = "default"  # what a queue's node_type refers to
+    # stated: by the keys below; this-machine: as many cores as the machine that submits
+    anatomy: Literal["stated", "this-machine"] = "stated"
     cores: int = 0  # required unless anatomy = "this-machine"
-    smt: int = 1
-    smt_numbering: Literal["far", "near"] = "far"  # siblings of c: c + cores, or smt*c, smt*c + 1
+    smt: int = 1  # hardware threads of a core
+    # threads of core c: far: c, c + cores ...; near: smt * c, smt * c + 1 ...
+    smt_numbering: Literal["far", "near"] = "far"
     threads_per_core: int = 1  # that a job uses
-    sockets: int = 1
+    sockets: int = 1  # packages
     numa: tuple[str, ...] = ()  # core range of each NUMA domain; none given: one domain
     l3: int | None = None  # cores that share an L3
     reserved: tuple[int, ...] = ()  # cores a job never gets
-    memory_gb: float | None = None
-    nics: tuple[str, ...] = ()
+    memory_gb: float | None = None  # of a node
+    nics: tuple[str, ...] = ()  # network adapters by name
     gpu: Gpu | None = None
 
     @property
@@ -106,30 +119,32 @@ class NodeType:
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Node counts `low` to `high` may run for `seconds`."""
+    """A range of node counts, and how long such a job may run."""
 
-    low: int  # in TOML: nodes = "92-183"
+    low: int  # a range of node counts, "92-183"
     high: int
-    seconds: int
+    seconds: int  # the longest walltime of such a job
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """Limits of one scope of a queue; None where there is none or it is unknown."""
+    """Limits of one scope of a queue: of a job, of a user, of everybody; left out where unknown."""
 
-    queued: int | None = None
-    eligible: int | None = None
-    running: int | None = None
-    any: int | None = None
+    queued: int | None = None  # waiting and running together
+    eligible: int | None = None  # waiting with a priority that grows
+    running: int | None = None  # at once
+    any: int | None = None  # in any state
 
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    name: str
+    """What may be asked for: a partition, queue or QOS, with its limits."""
+
+    name: str  # as the scheduler knows it
     select: Literal["queue", "partition", "qos", "none"] = "partition"  # how one asks for it
-    default: bool = False
+    default: bool = False  # one queue is: the one that a job takes without --queue
     default_seconds: int = 3600  # asked for when --time is not given; never the maximum
-    node_type: str = "default"
+    node_type: str = "default"  # the name of its nodes' type
     exclusive: bool = True  # whole nodes
     chain: bool = True  # may jobs follow each other here?
     bins: tuple[Bin, ...]  # empty: the site states no limit
@@ -141,8 +156,10 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Modules:
+    """What job.sh does with environment modules, before anything else runs."""
+
     reset: str | None = None  # "module reset", "module purge"
-    use: tuple[str, ...] = ()
+    use: tuple[str, ...] = ()  # module use PATH
     load: tuple[str, ...] = ()  # in this order
     prepend: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # VARIABLE -> paths
 
@@ -151,15 +168,18 @@ class Modules:
 class Stage:
     """Copy the packed Python to node-local disk first."""
 
-    from_nodes: int
-    to: str
-    needs: str | None = None
+    from_nodes: int  # for jobs of so many nodes and more
+    to: str  # a folder of each node
+    needs: str | None = None  # the node feature that brings the disk
 
 
 @dataclass(frozen=True, kw_only=True)
 class PythonPlace:
+    """Which Python the ranks run; `--python PATH` overrides it."""
+
+    # submitting: the interpreter that runs neox-submit
     kind: Literal["venv", "conda", "container", "packed", "submitting"]
-    path: str | None = None  # placeholders allowed; "submitting": the interpreter of neox-submit
+    path: str | None = None  # of the interpreter; in a container, as seen inside
     stage: Stage | None = None
 
 
@@ -168,78 +188,95 @@ class EnvWhen:
     """Variables that hold only for some node counts."""
 
     nodes: str  # "1", "2-", "2-63"
-    set: Mapping[str, str] = field(default_factory=dict)
-    unset: tuple[str, ...] = ()
+    set: Mapping[str, str] = field(default_factory=dict)  # over those of [env]
+    unset: tuple[str, ...] = ()  # by name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
+    """What the compute nodes reach, and how fast."""
+
     access: Literal["none", "proxy", "open", "unknown"] = "unknown"  # from compute nodes
-    interface: str | None = None
-    gb_per_second_per_node: float | None = None
+    interface: str | None = None  # that ranks meet on
+    gb_per_second_per_node: float | None = None  # into the network, one way
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageArea:
-    path: str
-    quota_gb: float | None = None
-    purge_days: int | None = None
-    compute_access: Literal["rw", "ro", "none"] = "rw"
-    needs: str | None = None
-    wiped: bool = False
+    """A file system; the area named `run` holds run directories where -o says nothing else."""
+
+    path: str  # with {user}, {account}, {home}
+    quota_gb: float | None = None  # as a project starts
+    purge_days: int | None = None  # files untouched for so long are deleted
+    compute_access: Literal["rw", "ro", "none"] = "rw"  # from compute nodes
+    needs: str | None = None  # the node feature or flag that brings it
+    wiped: bool = False  # at the end of each job
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    kind: Literal["none", "singularity", "apptainer"] = "none"
-    image: str | None = None
-    binds: tuple[str, ...] = ()
+    """The image that the ranks' Python lives in."""
+
+    kind: Literal["none", "singularity", "apptainer"] = "none"  # the command that starts it
+    image: str | None = None  # path of the .sif file
+    binds: tuple[str, ...] = ()  # folders seen inside too
     flags: tuple[str, ...] = ()  # "--nv", "--rocm"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
+    """How a job learns that its time is nearly up."""
+
     how: Literal["scheduler", "timer"] = "timer"  # does the scheduler warn, or a timer in job.sh?
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
-    kind: Literal["cuda", "rocm", "none"] = "none"
-    cc: str | None = None
-    arch: tuple[str, ...] = ()
-    host: Literal["login", "compute"] = "login"
+    """What compiles the fused kernels, for which GPUs."""
+
+    kind: Literal["cuda", "rocm", "none"] = "none"  # none: the torch references run
+    cc: str | None = None  # the compiler: nvcc, hipcc
+    arch: tuple[str, ...] = ()  # sm_90, gfx90a
+    host: Literal["login", "compute"] = "login"  # where it is installed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    unit: str = "node-hours"
+    """What the centre charges."""
+
+    unit: str = "node-hours"  # in the centre's words
     per_node_hour: float = 1.0  # units that one node costs in an hour
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    submit: bool = True
-    since: str | None = None  # with submit = false: the date, and
-    reason: str | None = None  # why
-    max_chain: int | None = None
-    confirm_node_hours: float | None = None
+    """What NeoX itself must not do here."""
+
+    submit: bool = True  # false: a retired machine; scripts render, and are not submitted
+    since: str | None = None  # with submit = false: the date
+    reason: str | None = None  # and why
+    max_chain: int | None = None  # links queued at once
+    confirm_node_hours: float | None = None  # ask once more above this
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
     """Where a value comes from. The key in [facts] is the value's dotted path."""
 
-    kind: EvidenceKind
-    source: str | None = None
+    kind: EvidenceKind  # user: somebody's script; derived: computed from facts
+    source: str | None = None  # page, file and commit, or the computation
     read: str | None = None  # date, "2026-07-22"
     question: str | None = None  # what to ask the user, for kind = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
+    """One file of the `sites` shelf, with all that it inherits."""
+
     schema: int = field(default=1, metadata=NOT_IN_FILE)
     name: str = field(metadata=NOT_IN_FILE)  # the file's stem
-    title: str
+    title: str  # the machine's name for people
+    # draft; documented: from the centre's pages; verified: somebody ran it; retired
     status: Literal["draft", "documented", "verified", "retired"]
     identify: Identify = Identify()
     account: Account = Account()
@@ -249,13 +286,13 @@ class Profile:
     queues: tuple[Queue, ...]
     modules: Modules = Modules()
     python: PythonPlace
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)  # variables of the job, in this order
     env_when: tuple[EnvWhen, ...] = ()
     network: Network = Network()
     storage: Mapping[str, StorageArea] = field(default_factory=dict)
     container: Container = Container()
     signal: Signal = Signal()
-    requeue: bool = False
+    requeue: bool = False  # may the scheduler start a failed job again by itself?
     toolchain: Toolchain = Toolchain()
     cost: Cost = Cost()
     policy: Policy = Policy()

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 BEGIN = "<!-- everything below is generated from the code -->\n"
 # where TOML writes another name than the dataclass
-_WRITTEN = {"node_types": "node", "env_when": "env.when", "low": "nodes"}
+_WRITTEN = {
+    "node_types": "node",
+    "env_when": "env.when",
+    "low": "nodes",
+    "per_job": "per_job, per_user, total",
+}
 _UNWRITTEN = frozenset({"high"})  # the other end of `nodes`
 _WORDS = {str: "text", bool: "true or false", int: "whole number", float: "number"}
 
@@ -81,9 +86,10 @@ def _rows(cls: "Dataclass") -> Iterator[str]:
     hints, comments = typing.get_type_hints(cls), field_comments(cls)
     for key, field in file_fields(cls).items():
         if key not in _UNWRITTEN and (field.name == "low" or _nested(hints[field.name]) is None):
-            value = "time" if is_time(field) else _value(hints[field.name])
+            value = _value(field, hints[field.name])
             cells = (f"`{_WRITTEN.get(key, key)}`", value, _default(field))
-            yield f"| {' | '.join((*cells, comments.get(field.name, '')))} |".replace("|  |", "| |")
+            meaning = comments.get(field.name, "")
+            yield "| " + " | ".join((*cells, meaning)).replace("|  |", "| |") + " |"
 
 
 def _tables(cls: "Dataclass", path: str, seen: list[object]) -> Iterator[tuple[str, "Dataclass"]]:
@@ -108,16 +114,22 @@ def _is_mapping(hint: object) -> bool:
     return typing.get_origin(hint) is typing.get_origin(Mapping[str, str])
 
 
-def _value(hint: object) -> str:
+def _value(field: Field, hint: object) -> str:
+    if is_time(field):
+        return "time"
+    return "node range" if field.name == "low" else _kind(hint)
+
+
+def _kind(hint: object) -> str:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return _value(inner[0])
+        return _kind(inner[0])
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in inner)
     if origin is tuple:
-        return f"list of {_value(inner[0])}"
+        return f"list of {_kind(inner[0])}"
     if _is_mapping(hint):
-        return f"table of {_value(inner[1])}"
+        return f"table of {_kind(inner[1])}"
     return _WORDS.get(hint, "value") if isinstance(hint, type) else "value"
 
 

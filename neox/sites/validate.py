@@ -12,6 +12,7 @@ from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BACKENDS = ("slurm", "lsf", "local")
 T = TypeVar("T", int, str)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -21,10 +22,12 @@ def check_profile(profile: Profile, report: Report) -> None:
     checks = _Checks(profile, report)
     checks.nodes()
     checks.queues()
+    checks.scheduler()
     checks.launcher()
     checks.environment()
     checks.patterns()
     checks.policy()
+    checks.python()
     checks.facts()
 
 
@@ -169,6 +172,13 @@ class _Checks:
         self._positive(path, **limits, any=caps.any)
 
     # --- the rest
+    def scheduler(self) -> None:
+        kind = self.profile.scheduler.kind
+        if kind not in BACKENDS:
+            self.say(
+                "scheduler.kind", f"{kind!r} has no backend yet; there are {', '.join(BACKENDS)}"
+            )
+
     def launcher(self) -> None:
         launcher = self.profile.launcher
         fits = {
@@ -215,16 +225,22 @@ class _Checks:
 
     def policy(self) -> None:
         policy = self.profile.policy
+        self._positive("policy", max_chain=policy.max_chain)
         if not policy.submit and not (policy.since and policy.reason):
             self.say("policy", "submit = false says since when (`since`) and why (`reason`)")
         if policy.since and not _DATE.fullmatch(policy.since):
             self.say("policy.since", f'{policy.since!r} is not a date; write "2024-11-15"')
-        if self.profile.python.kind in ("venv", "conda", "packed") and not self.profile.python.path:
-            self.say("python.path", f'is needed with kind = "{self.profile.python.kind}"')
-        if self.profile.python.kind == "container" and self.profile.container.kind == "none":
+
+    def python(self) -> None:
+        python, container = self.profile.python, self.profile.container
+        if python.kind != "submitting" and not python.path:
+            self.say("python.path", f'is needed with kind = "{python.kind}"')
+        if python.stage or python.kind == "packed":
+            self.say("python", "nothing stages a packed Python to the nodes yet; name a path")
+        if python.kind == "container" and container.kind == "none":
             self.say("python.kind", '"container" needs a [container] with kind and image')
-        if self.profile.container.kind != "none" and not self.profile.container.image:
-            self.say("container.image", f'is needed with kind = "{self.profile.container.kind}"')
+        if container.kind != "none" and not container.image:
+            self.say("container.image", f'is needed with kind = "{container.kind}"')
 
     def facts(self) -> None:
         for path, fact in self.profile.facts.items():
