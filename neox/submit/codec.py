@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,24 +42,24 @@ def decode(kind: type[T], data: object, place: str = "") -> T:
 
 
 def _decode(kind: object, data: object, place: str) -> object:
-    if kind is object:
-        return data
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _decode_dataclass(kind, data, place)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return _decode_union(arguments, data, place)
-    if origin is typing.Literal:
-        if data not in arguments:
-            raise CodecError(f"{place}: {data!r} is none of {', '.join(map(str, arguments))}")
-        return data
     if origin is tuple:
         return _decode_tuple(arguments, data, place)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(data, dict):
-            raise CodecError(f"{place}: {data!r} is not an object")
-        return {key: _decode(arguments[1], item, f"{place}.{key}") for key, item in data.items()}
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _decode_mapping(arguments[1], data, place)
+    if origin is typing.Literal and data in arguments:
+        return data
     return _decode_plain(kind, data, place)
+
+
+def _decode_mapping(kind: object, data: object, place: str) -> object:
+    if not isinstance(data, dict):
+        raise CodecError(f"{place}: {data!r} is not an object")
+    return {key: _decode(kind, item, f"{place}.{key}") for key, item in data.items()}
 
 
 def _decode_dataclass(kind: type, data: object, place: str) -> object:
@@ -107,6 +107,8 @@ def _decode_tuple(arguments: tuple[object, ...], data: object, place: str) -> ob
 
 
 def _decode_plain(kind: object, data: object, place: str) -> object:
+    if kind is object:
+        return data
     if kind is Path and isinstance(data, str):
         return Path(data)
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
@@ -119,6 +121,6 @@ def _decode_plain(kind: object, data: object, place: str) -> object:
     raise CodecError(f"{place}: {data!r} is not of type {name}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(kind: type) -> dict[str, object]:
     return typing.get_type_hints(kind)

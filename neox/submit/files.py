@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written aside, synced, renamed."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -111,7 +112,5 @@ def _write(path: Path, file: File) -> None:
 
 
 def _forget(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the disk is in trouble already; the first error says so
         path.unlink(missing_ok=True)
-    except OSError:
-        pass  # the disk is in trouble already; the first error says so

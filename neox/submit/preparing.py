@@ -114,7 +114,7 @@ def _hosts(site: "Profile", given: "Given", around: Surroundings) -> tuple[str, 
     """The nodes of a site without a scheduler: from the config, the profile or the environment."""
     if site.launcher.kind != "openmpi" or site.scheduler.kind != "local":
         return ()
-    named = given.values["hostfile"] if "hostfile" in given.values else None
+    named = given.values.get("hostfile")
     path = named or site.launcher.hostfile or around.default_hostfile
     if path is None:
         if site.launcher.hosts:

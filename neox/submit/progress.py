@@ -14,7 +14,6 @@ TAIL_BYTES = 1 << 16
 class Progress:
     step: int | None
     loss: float | None
-    steps_in_all: int | None
     last_event: str | None
     heartbeat_seconds: float | None  # age of the last sign of life
     ended: str | None  # "finished", or why no further link starts
@@ -24,11 +23,9 @@ def progress(run: RunPaths) -> Progress:
     """Read what is there; a file that is missing or half-written is simply not known."""
     events = last_lines(run.events)
     step = next((e for e in reversed(events) if e.get("event") == "step"), {})
-    total = next((e for e in reversed(events) if "train_iters" in e), {})
     return Progress(
         step=_whole(step.get("step")),
         loss=_number(step.get("loss")),
-        steps_in_all=_whole(total.get("train_iters")),
         last_event=_text(events[-1].get("event")) if events else None,
         heartbeat_seconds=_age(run.heartbeat),
         ended=_ended(run),

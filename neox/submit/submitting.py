@@ -15,8 +15,7 @@ from neox.submit.record import edited_files, next_link
 from neox.submit.refusal import RunDirectoryError, SchedulerError
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
-from neox.submit.schedulers.scheduler import Scheduler
-from neox.submit.submissions import Submission, record, submissions
+from neox.submit.submissions import Submission, record
 from neox.submit.track import live_jobs
 
 if TYPE_CHECKING:
@@ -53,10 +52,13 @@ def submit(
     return _queue(prepared, submitter, links, after=None)
 
 
-def extend(prepared: Prepared, submitter: Submitter, *, links: int) -> tuple[Submission, ...]:
+def extend(
+    prepared: Prepared, submitter: Submitter, *, links: int, accept_edited: bool
+) -> tuple[Submission, ...]:
     """Queue more links behind the last live one."""
     run = prepared.plan.run
     may_submit(prepared.plan)
+    _check_unedited(run, accept_edited)
     if run.halt.exists():
         raise RunDirectoryError(
             f"{run.root}: halted ({read(run.halt).strip() or 'no reason given'}): a link queued "
@@ -80,13 +82,8 @@ def run_here(prepared: Prepared, submitter: Submitter) -> int:
 
 def may_submit(plan: "Plan") -> None:
     """Refuse a retired site and a finished run."""
-    policy = plan.site.policy
-    if not policy.submit:
-        since = f" since {policy.since}" if policy.since else ""
-        why = f": {policy.reason}" if policy.reason else ""
-        raise SchedulerError(
-            f"{plan.site.name} takes no jobs{since}{why}; look at the script with --print"
-        )
+    if plan.refusal is not None:
+        raise SchedulerError(plan.refusal)
     check_not_done(plan.run)
 
 
@@ -111,13 +108,12 @@ def _queue(
     prepared: Prepared, submitter: Submitter, links: int, after: Submission | None
 ) -> tuple[Submission, ...]:
     run = prepared.plan.run
-    dialect = scheduler(prepared.plan.site.scheduler.kind)
     done: list[Submission] = []
     for _ in range(links):
         number = next_link(run)
         link = _freeze(prepared, number)
         try:
-            after = _queue_one(prepared, submitter, dialect, number, link, after)
+            after = _queue_one(prepared, submitter, number, after)
         except SchedulerError as error:
             shutil.rmtree(link.root, ignore_errors=True)
             raise SchedulerError(f"{error}{_queued_before(done)}") from None
@@ -129,11 +125,11 @@ def _queue(
 def _queue_one(
     prepared: Prepared,
     submitter: Submitter,
-    dialect: Scheduler,
     number: int,
-    link: RunPaths,
     after: Submission | None,
 ) -> Submission:
+    dialect = scheduler(prepared.plan.site.scheduler.kind)
+    link = prepared.plan.run.link(number)
     argv = dialect.submit_argv(link.job_script, after.job_id if after else None)
     process = None
     if prepared.plan.site.scheduler.kind == "local":
@@ -203,7 +199,7 @@ def _for_link(prepared: Prepared, edited: str, number: int) -> str:
             f"{run.job_script}: the line {missing[0]!r} was edited, and it must name the link; "
             "put it back, or write the script again with --continue"
         )
-    return "\n".join([*(changes[line] if line in changes else line for line in lines), ""])
+    return "\n".join([*(changes.get(line, line) for line in lines), ""])
 
 
 def _queued_before(done: Sequence[Submission]) -> str:

@@ -1,0 +1,187 @@
+"""The command line, typed once. Everything behind it works on these dataclasses."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from neox.submit.refusal import UsageError
+
+VERBS = ("submit", "chain", "status", "logs", "stop", "cancel", "explain")
+RAW = ("--launch-arg", "--directive")  # their value may begin with a dash
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunArguments:
+    """neox-submit --site SITE ... CONFIG... [KEY=VALUE ...]"""
+
+    site: str | None
+    job: str
+    configs: tuple[Path, ...]
+    overrides: tuple[str, ...]
+    nodes: int | None
+    time: str | None
+    queue: str | None
+    account: str | None
+    name: str | None
+    output: Path | None
+    chain: int | None
+    python: str | None
+    directives: tuple[str, ...]
+    launch_args: tuple[str, ...]
+    print_only: bool
+    dry_run: bool
+    yes: bool
+    here: bool
+    existing: Literal["refuse", "continue", "fresh"]
+    json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbArguments:
+    """neox-submit VERB RUN ..."""
+
+    verb: str
+    run: str | None
+    output: Path | None
+    chain: int | None
+    rank: int | None
+    follow: bool
+    accept_edited: bool
+    json: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are ours: one line that says what to type."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see neox-submit --help")
+
+
+def parse_run(argv: Sequence[str]) -> RunArguments:
+    """Raises UsageError."""
+    parser = _Parser(prog="neox-submit", add_help=False, allow_abbrev=False)
+    for name in ("--site", "--time", "--queue", "--account", "--name", "--python"):
+        parser.add_argument(name)
+    parser.add_argument("--job", default="train")
+    parser.add_argument("--nodes", type=_count)
+    parser.add_argument("--chain", type=_count)
+    parser.add_argument("-o", "--output", type=Path)
+    for name in RAW:
+        parser.add_argument(name, action="append", default=[])
+    for name in ("--print", "--dry-run", "--yes", "--here", "--continue", "--fresh", "--json"):
+        parser.add_argument(name, action="store_true")
+    parser.add_argument("words", nargs="*")
+    given, unknown = parser.parse_known_intermixed_args(_joined(argv))
+    _refuse_unknown(parser, unknown)
+    arguments = vars(given)
+    words: list[str] = arguments["words"]
+    return RunArguments(
+        site=arguments["site"],
+        job=arguments["job"],
+        configs=tuple(Path(w) for w in words if not _is_override(w)),
+        overrides=tuple(w for w in words if _is_override(w)),
+        nodes=arguments["nodes"],
+        time=arguments["time"],
+        queue=arguments["queue"],
+        account=arguments["account"],
+        name=arguments["name"],
+        output=arguments["output"],
+        chain=arguments["chain"],
+        python=arguments["python"],
+        directives=tuple(arguments["directive"]),
+        launch_args=tuple(arguments["launch_arg"]),
+        print_only=arguments["print"],
+        dry_run=arguments["dry_run"],
+        yes=arguments["yes"],
+        here=arguments["here"],
+        existing=_existing(arguments["continue"], arguments["fresh"]),
+        json=arguments["json"],
+    )
+
+
+def parse_verb(verb: str, argv: Sequence[str]) -> VerbArguments:
+    """Raises UsageError."""
+    parser = _Parser(prog=f"neox-submit {verb}", add_help=False, allow_abbrev=False)
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--json", action="store_true")
+    if verb in ("submit", "chain"):
+        parser.add_argument("--chain", type=_count)
+        parser.add_argument("--accept-edited", action="store_true")
+    if verb == "logs":
+        parser.add_argument("--rank", type=_rank)
+        parser.add_argument("--follow", "-f", action="store_true")
+    given, unknown = parser.parse_known_intermixed_args(list(argv))
+    _refuse_unknown(parser, unknown)
+    arguments = {"chain": None, "accept_edited": False, "rank": None, "follow": False} | vars(given)
+    if arguments["run"] is None and verb != "status":
+        raise UsageError(f"{verb} which run? neox-submit {verb} RUN, the folder runs/NAME")
+    return VerbArguments(
+        verb=verb,
+        run=arguments["run"],
+        output=arguments["output"],
+        chain=arguments["chain"],
+        rank=arguments["rank"],
+        follow=arguments["follow"],
+        accept_edited=arguments["accept_edited"],
+        json=arguments["json"],
+    )
+
+
+def parse_doctor(argv: Sequence[str]) -> str | None:
+    """The site that the doctor looks at. Raises UsageError."""
+    parser = _Parser(prog="neox-submit doctor", add_help=False, allow_abbrev=False)
+    parser.add_argument("--site")
+    given, unknown = parser.parse_known_args(list(argv))
+    _refuse_unknown(parser, unknown)
+    site: str | None = vars(given)["site"]
+    return site
+
+
+def _is_override(word: str) -> bool:
+    """KEY=VALUE; a file whose name holds "=" is written with a folder before it: ./a=b.yml"""
+    return "=" in word and "/" not in word.partition("=")[0]
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--launch-arg --mca` as one word, because argparse takes --mca for an option of ours."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in RAW:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    if not unknown:
+        return
+    word = unknown[0].partition("=")[0]
+    if not word.startswith("-"):
+        raise UsageError(f"{word!r} is one word too many; see neox-submit --help")
+    names = [name for action in parser._actions for name in action.option_strings]
+    close = difflib.get_close_matches(word, names, n=1)
+    meant = f"did you mean {close[0]}?" if close else "see neox-submit --help"
+    raise UsageError(f"unknown option {word}; {meant}")
+
+
+def _existing(goes_on: bool, fresh: bool) -> Literal["refuse", "continue", "fresh"]:
+    if goes_on and fresh:
+        raise UsageError("--continue goes on with a run, --fresh starts another: give one of them")
+    return "continue" if goes_on else "fresh" if fresh else "refuse"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _rank(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rank (0, 1, ...)")
+    return int(text)

@@ -1,0 +1,159 @@
+"""`neox-submit --site SITE CONFIG...`: plan, write, review, ask, submit."""
+
+from neox.run.exit_codes import ExitCode
+from neox.submit.cli_args import RunArguments
+from neox.submit.cli_output import print_json
+from neox.submit.continuing import reopen
+from neox.submit.edge import Surroundings
+from neox.submit.identify import this_site
+from neox.submit.manifest import summary
+from neox.submit.preparing import Prepared, prepare
+from neox.submit.record import Written, write_run
+from neox.submit.refusal import UsageError
+from neox.submit.request import Request
+from neox.submit.runner import Runner
+from neox.submit.submissions import Submission
+
+
+def plan_and_submit(
+    given: RunArguments, argv: tuple[str, ...], around: Surroundings, runner: Runner
+) -> int:
+    """The default flow; returns the exit code, and raises the errors of planning and writing."""
+    _check_combination(given)
+    prepared = prepare(_request(given, argv, around), around)
+    if given.print_only:
+        return _print_script(prepared)
+    if given.dry_run:
+        return _say(given, prepared, written=False)
+    return _write_and_submit(given, prepared, around, runner)
+
+
+def _write_and_submit(
+    given: RunArguments, prepared: Prepared, around: Surroundings, runner: Runner
+) -> int:
+    from neox.submit.submitting import Submitter, run_here, submit  # noqa: PLC0415
+
+    if given.existing == "continue":
+        reopen(prepared)
+    written = write_run(prepared, given.existing)
+    prepared = written.prepared
+    submitter = Submitter(runner=runner, around=around)
+    if given.here:
+        _say(given, prepared, written=True)
+        return run_here(prepared, submitter)
+    refusal = prepared.plan.refusal
+    if refusal is not None or not _agreed(given, prepared, around):
+        return _stopped_after_writing(given, written, refusal)
+    jobs = submit(prepared, submitter, links=prepared.plan.chain, accept_edited=False)
+    return _submitted(given, prepared, jobs)
+
+
+def _request(given: RunArguments, argv: tuple[str, ...], around: Surroundings) -> Request:
+    from neox.sites.times import parse_time  # noqa: PLC0415
+
+    return Request(
+        site=given.site or this_site(around),
+        job=given.job,
+        configs=given.configs,
+        overrides=given.overrides,
+        nodes=given.nodes,
+        seconds=parse_time(given.time, "neox") if given.time is not None else None,
+        queue=given.queue,
+        account=given.account,
+        name=given.name,
+        output=given.output,
+        chain=given.chain,
+        python=given.python,
+        here=given.here,
+        directives=given.directives,
+        launch_args=given.launch_args,
+        user=around.user,
+        cwd=around.cwd,
+        home=around.home,
+        submit_python=around.python,
+        machine_cores=around.cores,
+        argv=argv,
+    )
+
+
+def _check_combination(given: RunArguments) -> None:
+    if not given.configs:
+        raise UsageError(
+            "which config? give one or more YAML files, configs/20B.yml for instance; "
+            "see neox-submit --help"
+        )
+    if given.print_only and given.json:
+        raise UsageError("--print prints the script and --json the plan: give one of them")
+    ways = [
+        name
+        for name, on in (
+            ("--print", given.print_only),
+            ("--dry-run", given.dry_run),
+            ("--here", given.here),
+        )
+        if on
+    ]
+    if len(ways) > 1:
+        raise UsageError(f"{' and '.join(ways)} exclude each other: give one of them")
+
+
+def _print_script(prepared: Prepared) -> int:
+    from neox.submit.render import render  # noqa: PLC0415
+
+    print(render(prepared.plan, link=1).job, end="")
+    return ExitCode.DONE
+
+
+def _say(given: RunArguments, prepared: Prepared, *, written: bool) -> int:
+    """The review, as text or as JSON."""
+    if given.json:
+        print_json({"plan": summary(prepared.plan), "written": written, "submitted": []})
+    else:
+        from neox.submit.review import review  # noqa: PLC0415
+
+        print(review(prepared.plan), end="\n" if written else "")
+    return ExitCode.DONE
+
+
+def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bool:
+    """Show the review and ask; nobody there to ask means no."""
+    if not given.json:
+        _say(given, prepared, written=True)
+    if given.yes:
+        return True
+    if not around.interactive or given.json:
+        return False
+    return input(f"Submit to {prepared.plan.site.name}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _stopped_after_writing(given: RunArguments, written: Written, refusal: str | None) -> int:
+    run = written.prepared.plan.run.root
+    if given.json:
+        plan = summary(written.prepared.plan)
+        print_json({"plan": plan, "written": True, "submitted": [], "refusal": refusal})
+    elif refusal is None:
+        print(f"not submitted; to submit it as it is: neox-submit submit {run}")
+    if refusal is None:
+        return ExitCode.DONE
+    from neox.submit.refusal import SchedulerError  # noqa: PLC0415
+
+    if not given.json:
+        raise SchedulerError(refusal)
+    return ExitCode.REFUSED
+
+
+def _submitted(given: RunArguments, prepared: Prepared, jobs: tuple[Submission, ...]) -> int:
+    if given.json:
+        submitted = [{"link": job.link, "job": job.job_id} for job in jobs]
+        print_json({"plan": summary(prepared.plan), "written": True, "submitted": submitted})
+        return ExitCode.DONE
+    say_submitted(jobs)
+    run = prepared.plan.run.root
+    print(f"follow it:  neox-submit logs {run} --follow\nlook at it: neox-submit status {run}")
+    return ExitCode.DONE
+
+
+def say_submitted(jobs: tuple[Submission, ...]) -> None:
+    for job in jobs:
+        after = f", after job {job.after}" if job.after else ""
+        print(f"submitted link {job.link} as job {job.job_id}{after}")

@@ -1,0 +1,130 @@
+"""Verbs on a run that exists: submit, chain, status, logs, stop, cancel, explain."""
+
+from pathlib import Path
+
+from neox.run.exit_codes import ExitCode
+from neox.run.paths import RunPaths
+from neox.submit.cli_args import VerbArguments
+from neox.submit.cli_output import print_json
+from neox.submit.cli_run import say_submitted
+from neox.submit.edge import Surroundings
+from neox.submit.manifest import read_manifest
+from neox.submit.refusal import RunDirectoryError
+from neox.submit.runner import Runner
+
+
+def act_on_run(given: VerbArguments, around: Surroundings, runner: Runner) -> int:
+    """Do what the verb says; returns the exit code."""
+    if given.verb == "status" and given.run is None:
+        return _status_of_all(given, around, runner)
+    run = find_run(given, around)
+    match given.verb:
+        case "status":
+            code = _status((run,), given, runner)
+        case "logs":
+            code = _logs(given, run, runner)
+        case "stop":
+            code = _stop(given, run)
+        case "cancel":
+            code = _cancel(given, run, runner)
+        case "explain":
+            code = _explain(run)
+        case _:
+            assert given.verb in ("submit", "chain"), given.verb
+            code = _submit(given, run, around, runner)
+    return code
+
+
+def find_run(given: VerbArguments, around: Surroundings) -> RunPaths:
+    """The run directory that was meant: a path, or a name in ./runs or in -o DIR."""
+    assert given.run is not None
+    typed = Path(given.run).expanduser()
+    places = [around.cwd / typed, _folder(given, around) / typed]
+    for place in places:
+        if (place / "plan.json").is_file() and place.parent.name != "links":
+            return RunPaths(place.resolve())
+    raise RunDirectoryError(
+        f"{given.run}: not a run directory (no plan.json in {' or '.join(map(str, places))}); "
+        "give the folder that neox-submit wrote, or its name and -o DIR"
+    )
+
+
+def _folder(given: VerbArguments, around: Surroundings) -> Path:
+    return around.cwd / (given.output.expanduser() if given.output else "runs")
+
+
+def _submit(given: VerbArguments, run: RunPaths, around: Surroundings, runner: Runner) -> int:
+    from neox.submit.preparing import prepare_again  # noqa: PLC0415
+    from neox.submit.submitting import Submitter, extend, submit  # noqa: PLC0415
+
+    prepared = prepare_again(run)
+    submitter = Submitter(runner=runner, around=around)
+    if given.verb == "submit":
+        links = given.chain or prepared.plan.chain
+        jobs = submit(prepared, submitter, links=links, accept_edited=given.accept_edited)
+    else:
+        jobs = extend(
+            prepared, submitter, links=given.chain or 1, accept_edited=given.accept_edited
+        )
+    if given.json:
+        submitted = [{"link": job.link, "job": job.job_id} for job in jobs]
+        print_json({"run": str(run.root), "submitted": submitted})
+    else:
+        say_submitted(jobs)
+    return ExitCode.DONE
+
+
+def _status(runs: tuple[RunPaths, ...], given: VerbArguments, runner: Runner) -> int:
+    from neox.submit.status import show_status  # noqa: PLC0415
+
+    return show_status(runs, runner, as_json=given.json)
+
+
+def _logs(given: VerbArguments, run: RunPaths, runner: Runner) -> int:
+    from neox.submit.logs import show_logs  # noqa: PLC0415
+
+    return show_logs(run, runner, rank=given.rank, follow=given.follow)
+
+
+def _status_of_all(given: VerbArguments, around: Surroundings, runner: Runner) -> int:
+    folder = _folder(given, around)
+    runs = tuple(RunPaths(path.parent.resolve()) for path in sorted(folder.glob("*/plan.json")))
+    if not runs and not given.json:
+        raise RunDirectoryError(f"{folder}: no runs here; give one, or where they lie with -o DIR")
+    return _status(runs, given, runner)
+
+
+def _stop(given: VerbArguments, run: RunPaths) -> int:
+    from neox.submit.track import stop  # noqa: PLC0415
+
+    stop(run)
+    if given.json:
+        print_json({"run": str(run.root), "stop": True})
+    else:
+        print(f"{run.name}: asked to save and leave; no further link starts")
+    return ExitCode.DONE
+
+
+def _cancel(given: VerbArguments, run: RunPaths, runner: Runner) -> int:
+    from neox.submit.track import cancel  # noqa: PLC0415
+
+    jobs = cancel(run, runner)
+    if given.json:
+        print_json({"run": str(run.root), "cancelled": [job.job_id for job in jobs]})
+    elif jobs:
+        print(f"{run.name}: cancelled {', '.join(f'job {job.job_id}' for job in jobs)}; halted")
+    else:
+        print(f"{run.name}: no job of it waits or runs; halted")
+    return ExitCode.DONE
+
+
+def _explain(run: RunPaths) -> int:
+    from neox.submit.explain import explain  # noqa: PLC0415
+    from neox.submit.preparing import prepare_again  # noqa: PLC0415
+    from neox.submit.render import render  # noqa: PLC0415
+
+    plan = prepare_again(run).plan
+    link = read_manifest(run).link
+    for line in explain(plan, render(plan, link=link)):
+        print(line)
+    return ExitCode.DONE
