@@ -54,6 +54,18 @@ def test_splits(case):
     assert list(split_boundaries(case["split"], case["size"])) == case["index"]
 
 
+@pytest.mark.parametrize(
+    ("split", "documents", "bounds"),
+    [
+        ("1,1,1", 5, [0, 1, 3, 5]),  # 2 + 2 + 2, one too many
+        ("1/1", 5, [0, 3, 5, 5]),  # 2.5 rounds to 2, as Python does: one too few
+        ("0,1,1", 3, [0, 0, 1, 3]),  # the predecessor would begin at -1
+    ],
+)
+def test_splits_round_to_even_and_give_back_the_excess(split, documents, bounds):
+    assert list(split_boundaries(split, documents)) == bounds
+
+
 @pytest.mark.parametrize("case", VECTORS["blend"])
 def test_blend(case):
     mixture = blend(case["weights"], case["size"])
