@@ -43,8 +43,10 @@ def build_order(
 ) -> Order:
     """The order of `samples` (at least) samples over the sequences `chosen` of a token file.
 
-    Raises DataError when they hold no token.
+    Raises DataError when they hold no token, or the generator takes no such seed.
     """
+    if not 0 <= seed < 2**32:
+        raise DataError(f"seed: {seed} is outside 0 to {2**32 - 1}, which the data order needs")
     lengths: NDArray[np.int32] = np.array(sizes[chosen.start : chosen.stop])  # aligned copy
     tokens = int(lengths.sum(dtype=np.int64))
     if tokens == 0:

@@ -114,3 +114,8 @@ def test_no_token_at_all(tmp_path):
     prefix = write_tokens(tmp_path / "t", [[], []])
     with pytest.raises(DataError, match="no token"):
         read(prefix)
+
+
+def test_seed_that_the_generator_refuses(prefix):
+    with pytest.raises(DataError, match="seed: -1 is outside"):
+        read(prefix, OrderRequest(samples=20, seq_length=8, seed=-1))
