@@ -1,5 +1,6 @@
 """What the types of a profile cannot say: ranges inside the node, bins in order, one default."""
 
+import datetime
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +15,6 @@ from neox.sites.times import print_time
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BACKENDS = ("slurm", "lsf", "local")
 T = TypeVar("T", int, str)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def check_profile(profile: Profile, report: Report) -> None:
@@ -228,7 +228,7 @@ class _Checks:
         self._positive("policy", max_chain=policy.max_chain)
         if not policy.submit and not (policy.since and policy.reason):
             self.say("policy", "submit = false says since when (`since`) and why (`reason`)")
-        if policy.since and not _DATE.fullmatch(policy.since):
+        if policy.since and not _is_date(policy.since):
             self.say("policy.since", f'{policy.since!r} is not a date; write "2024-11-15"')
 
     def python(self) -> None:
@@ -250,7 +250,7 @@ class _Checks:
             own = self.profile.origin(where).startswith(f"{self.profile.files[0]}:")
             if own and about not in _paths(self.profile):  # an inherited one may be about less
                 self.say(where, f"there is no value{nearest(path, _paths(self.profile))}")
-            if fact.read and not _DATE.fullmatch(fact.read):
+            if fact.read and not _is_date(fact.read):
                 self.say(where, f'read = {fact.read!r} is not a date; write "2026-07-22"')
             if fact.kind == "unknown" and not fact.question:
                 self.say(where, "an unknown fact has a `question` for the person who can answer")
@@ -269,6 +269,13 @@ class _Checks:
 
 def _repeated(items: Iterable[T]) -> list[T]:
     return [item for item, times in Counter(items).items() if times > 1]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _paths(profile: Profile) -> list[str]:
