@@ -230,9 +230,10 @@ def test_a_job_that_does_not_heed_the_timer_is_ended(here: Machine) -> None:
 # --- owners ------------------------------------------------------------------------------------
 
 
-def own(here: Machine, job: str, restart: int, host: str, pid: int, started: int | str) -> None:
+def own(here: Machine, line: str) -> None:
+    """Put "JOB RESTART HOST PID START" there as the owner."""
     (here.state / "owner").mkdir()
-    (here.state / "owner" / "job").write_text(f"{job} {restart} {host} {pid} {started}\n")
+    (here.state / "owner" / "job").write_text(line + "\n")
 
 
 def test_a_second_live_job_is_refused_and_harms_nothing(here: Machine) -> None:
@@ -253,20 +254,20 @@ def test_a_second_live_job_is_refused_and_harms_nothing(here: Machine) -> None:
     [("RUNNING", 4), ("SUSPENDED", 4), ("COMPLETED", 0), ("PENDING", 0), ("", 0)],
 )
 def test_the_scheduler_is_asked_about_the_owner(here: Machine, state: str, code: int) -> None:
-    own(here, "4000", 0, "elsewhere", 1, 1)
+    own(here, "4000 0 elsewhere 1 1")
     here.submit(slurm(here))
     assert here.finish(FAKE_STATE=state)[0] == code
 
 
 def test_an_unknown_job_is_dead_and_a_silent_scheduler_decides_nothing(here: Machine) -> None:
-    own(here, "4000", 0, "elsewhere", 1, 1)
+    own(here, "4000 0 elsewhere 1 1")
     here.submit(slurm(here))
     error = "slurm_load_jobs error: Invalid job id specified"
     assert here.finish(FAKE_STATE=error, FAKE_STATE_CODE="1")[0] == 0
 
 
 def test_this_job_before_its_restart_is_dead(here: Machine) -> None:
-    own(here, "4711", 0, os.uname().nodename, os.getpid(), start_time(os.getpid()) or 0)
+    own(here, f"4711 0 {os.uname().nodename} {os.getpid()} {start_time(os.getpid())}")
     here.submit(slurm(here))
     assert here.finish(SLURM_RESTART_COUNT="1")[0] == 0
 
@@ -286,7 +287,7 @@ def test_a_killed_local_job_is_replaced(here: Machine) -> None:
 
 def test_many_jobs_that_find_a_dead_owner_take_it_once(here: Machine) -> None:
     here.submit(local(here))
-    own(here, "999999", 0, os.uname().nodename, 999999, 1)
+    own(here, f"999999 0 {os.uname().nodename} 999999 1")
     jobs = [here.start(FAKE_END="stop") for _ in range(6)]
     until(lambda: sum(job.poll() == 4 for job in jobs) == 5, "five of six are refused", 30)
     (alive,) = [job for job in jobs if job.poll() is None]

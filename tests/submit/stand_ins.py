@@ -155,7 +155,7 @@ class Machine:
         return ended(self.start(link, root, **environ))
 
     def wait_for(self, name: str, seconds: float = 15) -> None:
-        until(lambda: (self.state / name).exists(), f"{name} never appeared", seconds)
+        until((self.state / name).exists, f"{name} never appeared", seconds)
 
 
 def ended(job: "subprocess.Popen[str]", seconds: float = 40) -> tuple[int, str]:
