@@ -1,0 +1,1 @@
+"""Whole jobs: real Slurm, real mpirun, real processes, the real engine."""
