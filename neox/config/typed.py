@@ -68,7 +68,7 @@ class Reading:
             if type(None) in options:
                 return None
             raise Refused(node.place, f"expected {_names(options)}, got null; leave it out instead")
-        if node.raw is not None and str in options and not isinstance(node, Row):
+        if node.raw is not None and _wants_raw(node, options):
             return _text(Leaf(place=node.place, text=node.raw, kind="text", quoted=True), about)
         match node:
             case Branch():
@@ -154,6 +154,12 @@ def _options(wanted: object) -> Sequence[object]:
     if typing.get_origin(wanted) in (types.UnionType, typing.Union):
         return typing.get_args(wanted)
     return (wanted,)
+
+
+def _wants_raw(node: Node, options: Sequence[object]) -> bool:
+    """Is what stands after KEY= meant as text, byte for byte, whatever YAML makes of it?"""
+    lists = any(typing.get_origin(option) is tuple for option in options)
+    return str in options and not (isinstance(node, Row) and lists)
 
 
 def _leaf(node: Leaf, options: Sequence[object], about: Argument) -> object:

@@ -69,7 +69,8 @@ def _written(about: Argument, origin: str) -> bool:
     """Is the value part of the config, or only its default standing there without effect?"""
     if about.status in ("derived", "runtime"):
         return origin == "rule"  # as a comment
-    return origin != "default" or (about.status == "user" and about.not_yet is None)
+    works = about.not_yet is None or len(about.built) > 1  # for the default, and other values
+    return origin != "default" or (about.status == "user" and works)
 
 
 def _line(indent: str, name: str, value: object, origin: str, text: str) -> str:
