@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+SHELVES = ("sites", "jobs", "configs", "templates", "kernels")
 PERSONAL = frozenset({"sites", "jobs"})  # shelves that a person may add to from outside
 SUFFIX = ".toml"
 

@@ -48,7 +48,8 @@ def test_the_other_schedulers_forms(text: str, dialect: str, seconds: int) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0:00:00", "two", "-5", "1:2:3:4", "1-", "-1", "1h30", "٣", "UNLIMITED", "1 2"]
+    "text",
+    ["", "0", "0:00:00", "two", "-5", "1:2:3:4", "1-", "-1", "1h30", "٣", "UNLIMITED", "1 2"],
 )
 def test_what_is_no_time(text: str) -> None:
     for dialect in ("slurm", "neox", "lsf", "pbs", "flux"):
