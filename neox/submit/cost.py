@@ -11,5 +11,5 @@ def cost_of(cost: Cost, nodes: int, seconds: int) -> CostEstimate:
     return CostEstimate(
         amount=nodes * hours * cost.per_node_hour,
         unit=cost.unit,
-        formula=f"{nodes} nodes x {hours:.2f} h{rate}",
+        formula=f"{nodes} node{'' if nodes == 1 else 's'} x {hours:.2f} h{rate}",
     )

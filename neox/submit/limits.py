@@ -39,11 +39,11 @@ def choose_queue(site: Profile, name: str | None) -> Queue | Problem:
 def account_problem(site: Profile, account: str | None) -> Problem | None:
     rule = site.account
     example = rule.example or "NAME"
-    source = source_of(site, "account")
+    source = source_of(site, "account.pattern")
     if account is None:
         if not rule.required:
             return None
-        text = f"{site.name} charges every job to an account ({source}); use --account {example}"
+        text = f"{site.name} charges every job to an account; use --account {example}"
     elif rule.pattern and not re.fullmatch(rule.pattern, account):
         text = (
             f"--account {account} is no account of {site.name}, whose names match "
@@ -169,7 +169,7 @@ def chain_of(site: Profile, queue: Queue, wanted: int) -> Chain:
 
 
 def chain_problem(site: Profile, queue: Queue, job: JobKind, request: Request) -> Problem | None:
-    wanted = request.chain or 1
+    wanted = 1 if request.chain is None else request.chain
     if wanted < 1:
         return Problem(about="chain", text=f"--chain {wanted}: a chain has at least one link")
     if wanted == 1:

@@ -4,7 +4,8 @@ Every check puts its problem on one list and lets the others go on, so that a pe
 everything at once. The same checks decide whether a suggested change would be accepted.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from neox.config.derive import resolve
@@ -18,7 +19,13 @@ from neox.sites.machine import on_machine
 from neox.sites.profile import NodeType, Profile, Queue
 from neox.submit.environment import Surroundings, python_of, surroundings
 from neox.submit.estimate import pace_of
-from neox.submit.geometry import division, geometry_of, geometry_problems, geometry_warnings
+from neox.submit.geometry import (
+    division,
+    geometry_of,
+    geometry_problems,
+    geometry_warnings,
+    node_remedies,
+)
 from neox.submit.job_kind import JobKind
 from neox.submit.launchers import LaunchError, LaunchParts, launch
 from neox.submit.layout import LayoutError, RankPlace, layout
@@ -33,14 +40,16 @@ from neox.submit.limits import (
 )
 from neox.submit.places import Names
 from neox.submit.plan import Geometry, LaunchPlan
-from neox.submit.problem import Problem
-from neox.submit.quoting import QuotingError, check_directive_text, check_text
+from neox.submit.problem import Problem, Remedy
+from neox.submit.quoting import QuotingError, check_directive_text, check_text, shown
 from neox.submit.request import Request
 from neox.submit.run_area import area_problem, name_problems, run_root
 from neox.submit.walltime import Pace, lead, time_problem, walltime
 
 # what rank.sh and the ranks need from job.sh, beside the site's own variables
 RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NEOX_JOB_ID")
+
+_DIRECTIVE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(=.*)?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +132,10 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
     asked = _asked(case, request, parts, seconds)
     _note(problems, bin_problem(case.site, queue, asked))
     if case.job.signal:
-        _note(problems, time_problem(request, seconds, nodes, pace))
+        more = (
+            node_remedies(asked.division, request, nodes, len(places))[1] if asked.division else ()
+        )
+        _note(problems, time_problem(request, seconds, nodes, pace, more))
     if problems or started is None or divided is None or isinstance(python, Problem):
         return problems
     return Sized(
@@ -167,6 +179,10 @@ def _about_texts(case: Case, request: Request) -> list[Problem]:
     for check, texts in ((check_directive_text, typed), (check_text, elsewhere)):
         for field, text in texts:
             _note(problems, _text_problem(check, field, text))
+    for text in request.directives:
+        if not _DIRECTIVE.fullmatch(text):
+            message = f"directive: {shown(text)} is not KEY=VALUE, as in --directive comment=TEXT"
+            problems.append(Problem(about="text of directive", text=message))
     return problems
 
 
@@ -296,6 +312,12 @@ def _asked(case: Case, request: Request, parts: LaunchParts, seconds: int) -> As
         division=division(case.base) if trains else None,
         ranks_per_node=parts.ranks_per_node,
     )
+
+
+def _more_nodes(asked: Asked) -> Iterable[Remedy]:
+    if asked.division is None:
+        return ()
+    return node_remedies(asked.division, asked.request, asked.nodes, asked.ranks_per_node)[1]
 
 
 def _pace(divided: Divided | None, node: NodeType, nodes: int) -> tuple[Pace, ModelSpec | None]:

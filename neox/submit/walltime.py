@@ -8,6 +8,7 @@ Slurm looks at the signal every 30 s, so it comes up to a minute earlier than as
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from neox.sites.profile import Queue
@@ -61,7 +62,10 @@ def shortest(nodes: int, pace: Pace) -> int:
     return max(60, 60 * math.ceil(needed / 60))
 
 
-def time_problem(request: Request, seconds: int, nodes: int, pace: Pace) -> Problem | None:
+def time_problem(
+    request: Request, seconds: int, nodes: int, pace: Pace, more_nodes: Iterable[Remedy] = ()
+) -> Problem | None:
+    """Less than start-up, ten steps and a save; more time helps, and more nodes do."""
     needed = shortest(nodes, pace)
     if seconds >= needed:
         return None
@@ -73,7 +77,7 @@ def time_problem(request: Request, seconds: int, nodes: int, pace: Pace) -> Prob
     return Problem(
         about="short",
         text=f"--time {_time(seconds)} leaves no time to train: {', '.join(parts)} (estimates)",
-        remedies=(iter([longer]),),
+        remedies=([longer], more_nodes),
     )
 
 
