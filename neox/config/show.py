@@ -95,12 +95,17 @@ def _row(name: str, value: str, origin: Origin) -> Iterator[str]:
     if len(value) >= _VALUE:
         yield from _wrapped(start, value)
         start, value = " " * _NAME, ""
-    yield from _wrapped(f"{start}{value:<{_VALUE}}", origin.text)
+    start = f"{start}{value:<{_VALUE}}"
+    if max(len(word) for word in origin.text.split()) > _WIDTH - len(start):
+        if start.strip():
+            yield start.rstrip()
+        start = " " * _NAME
+    yield from _wrapped(start, origin.text)
 
 
 def _wrapped(start: str, text: str) -> list[str]:
     room = max(10, _WIDTH - len(start))
-    first, *rest = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    first, *rest = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
     return [f"{start}{first}".rstrip(), *(f"{'':<{len(start)}}{line}" for line in rest)]
 
 

@@ -36,7 +36,7 @@ def _argument(config: RunConfig, name: str) -> Iterator[str]:
     entry = table()[name]
     value = value_of(config, entry)
     origin = origin_of(config, name)
-    if value is None or not _written(entry.about, origin.kind):
+    if _is_unset(value, entry.default) or not _written(entry.about, origin.kind):
         return
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         body = list(_section(config, name, value))
@@ -54,7 +54,7 @@ def _section(config: RunConfig, prefix: str, section: object) -> Iterator[str]:
         name = f"{prefix}.{field.name}"
         value: object = getattr(section, field.name)
         origin = origin_of(config, name)
-        if value is None or not _written(argument_of(field), origin.kind):
+        if _is_unset(value, field.default) or not _written(argument_of(field), origin.kind):
             continue
         if dataclasses.is_dataclass(value):
             body = list(_section(config, name, value))
@@ -63,6 +63,11 @@ def _section(config: RunConfig, prefix: str, section: object) -> Iterator[str]:
                 yield from body
         else:
             yield _line(indent, field.name, value, origin.kind, origin.text)
+
+
+def _is_unset(value: object, default: object) -> bool:
+    """None says something only where the default says something else."""
+    return value is None and default is None
 
 
 def _written(about: Argument, origin: str) -> bool:

@@ -151,7 +151,7 @@ def test_a_second_name_is_used_or_an_error(
 
 
 def test_lr_is_found_wrong_under_the_name_it_was_given(resolved: Resolver) -> None:
-    with pytest.raises(ConfigErrors, match="lr=0: optimizer.params.lr: 0 must be above 0"):
+    with pytest.raises(ConfigErrors, match=r"lr=0: optimizer\.params\.lr: 0 must be above 0"):
         resolved("lr=0")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_there_are_text_arguments_to_try() -> None:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_every_text_argument_by_key_value(kind: str, given: Reader) -> None:
     for name in FREE_TEXT:
-        _try(lambda name=name: given(f"{name}={HOSTILE[kind]}"), name, kind)
+        _try(partial(given, f"{name}={HOSTILE[kind]}"), name, kind)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -58,14 +59,14 @@ def test_every_text_argument_in_a_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.json"
     for name in FREE_TEXT:
         path.write_text(json.dumps({name: HOSTILE[kind]}))
-        _try(lambda: load([path]), name, kind)
+        _try(partial(load, [path]), name, kind)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_every_text_argument_in_a_job_kind(kind: str, small: Path) -> None:
     for name in FREE_TEXT:
-        layer = {name: HOSTILE[kind]}
-        _try(lambda layer=layer: load([small], (), layer, "jobs/x.toml"), name, kind)
+        read = partial(load, [small], (), {name: HOSTILE[kind]}, "jobs/x.toml")
+        _try(read, name, kind)
 
 
 def _try(read: Callable[[], Given], name: str, kind: str) -> None:

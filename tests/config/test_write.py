@@ -21,7 +21,7 @@ SHIPPED = sorted((Path(__file__).parents[2] / "configs").rglob("*.yml"))
 
 # one value other than the default for every argument that can be given alone
 CHANGED = {
-    "precision": ["precision=bf16"],
+    "precision": ["precision=bf16", "zero_stage=1"],
     "accumulation": ["gradient_accumulation_steps=3"],
     "pinned": ["train_batch_size=16"],
     "lists": ["extra_save_iters=[0, 1, 2]", 'attention_config=[[["global", "flash"], 2]]'],
