@@ -13,7 +13,7 @@ from neox.sites.profile import Modules
 from neox.submit.plan import Plan
 from neox.submit.processes import start_time
 from tests.submit import plans
-from tests.submit.stand_ins import Machine, ended, machine, until
+from tests.submit.stand_ins import Machine, descendants_of, ended, machine, until
 
 MODULES = Modules(reset="module reset", load=("rocm/7.1.1", "plugin"))
 
@@ -91,15 +91,10 @@ def test_ranks_do_not_die_of_the_signal(here: Machine) -> None:
     here.submit(plans.plan(here.run, "lsf", python=here.python))
     job = here.start(FAKE_END="stop", FAKE_START="0.3")
     here.wait_for("phase.start.1")
-    for child in descendants(job.pid):
+    for child in descendants_of(job.pid):
         os.kill(child, signal.SIGUSR2)
     job.send_signal(signal.SIGUSR2)
     assert ended(job)[0] == 85
-
-
-def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [found for child in map(int, children) for found in (child, *descendants(child))]
 
 
 # --- the job's code ----------------------------------------------------------------------------
@@ -202,7 +197,7 @@ def test_a_cancelled_job_leaves_nothing_behind(
     job = here.start(FAKE_END="stop")
     here.wait_for("phase.step.0")
     here.wait_for("phase.step.1")
-    family = descendants(job.pid)
+    family = descendants_of(job.pid)
     job.send_signal(sent)
     code, _ = ended(job)
     assert code == 75
@@ -217,7 +212,7 @@ def test_the_timer_stops_a_job_that_nobody_warns(here: Machine) -> None:
     here.submit(local(here, seconds=301, lead_seconds=300))
     job = here.start(FAKE_END="stop")
     here.wait_for("phase.step.0")
-    family = descendants(job.pid)
+    family = descendants_of(job.pid)
     assert ended(job)[0] == 85
     until(lambda: all(start_time(pid) is None for pid in family), "the timer is left")
 
@@ -276,7 +271,7 @@ def test_a_killed_local_job_is_replaced(here: Machine) -> None:
     here.submit(local(here))
     first = here.start(FAKE_END="stop")
     here.wait_for("phase.step.0")
-    family = descendants(first.pid)
+    family = descendants_of(first.pid)
     first.kill()
     for pid in family:
         os.kill(pid, signal.SIGKILL)

@@ -174,6 +174,11 @@ def until(condition, complaint: str, seconds: float = 15) -> None:  # type: igno
         time.sleep(0.02)
 
 
+def descendants_of(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *descendants_of(child))]
+
+
 def machine(folder: Path) -> Machine:
     made = Machine(folder)
     for name in ("state", "logs"):
