@@ -1,1 +1,1 @@
-"""What happens inside a job: the rank contract, exit codes, events, the stop file, the neox command."""
+"""What happens inside a job: rank contract, exit codes, events, the stop file, `neox` itself."""

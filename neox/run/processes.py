@@ -1,5 +1,6 @@
 """Starts this rank among its peers: device, threads, process group, mesh."""
 
+import os
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,12 @@ def choose_device(rank: RankEnvironment) -> torch.device:
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
+
+
+def use_threads(rank: RankEnvironment) -> None:
+    """Ranks that share cores share them out; where OMP_NUM_THREADS says how many, it holds."""
+    if not rank.threads_given:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // rank.local_world_size))
 
 
 def join(

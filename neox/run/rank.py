@@ -29,6 +29,7 @@ class RankEnvironment:
     master_addr: str
     master_port: int
     job_id: str  # names the files state/saved.JOBID and state/failed.JOBID
+    threads_given: bool = False  # OMP_NUM_THREADS is set, so torch keeps to it
 
 
 def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
@@ -56,6 +57,7 @@ def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr=environ["MASTER_ADDR"],
         master_port=whole["MASTER_PORT"],
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        threads_given=bool(environ.get("OMP_NUM_THREADS")),
     )
 
 
@@ -68,6 +70,7 @@ def _alone(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr="127.0.0.1",
         master_port=0,  # no process group is needed, so no port either
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        threads_given=bool(environ.get("OMP_NUM_THREADS")),
     )
 
 

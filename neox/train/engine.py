@@ -12,6 +12,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,7 +41,21 @@ from neox.train.report import RankReport, apply_verdict, world_report
 from neox.train.step import EngineState, EvaluationResult, StepResult
 from neox.train.zero import zero_of
 
-REDUCE_BUCKET = 50_000_000  # elements; DeepSpeed's 500 million are 2 GB of buffer in fp32
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroSpec:
+    """The fields of DeepSpeed's zero_optimization that matter up to stage 1; its names, too."""
+
+    stage: int = 0
+    reduce_bucket_size: int = 500_000_000  # elements
+    allgather_bucket_size: int = 500_000_000
+    allgather_partitions: bool = True
+    overlap_comm: bool = False
+    reduce_scatter: bool = True
+    contiguous_gradients: bool = False
+    round_robin_gradients: bool = False
+    use_multi_rank_bucket_allreduce: bool = True
+    ignore_unused_parameters: bool = True
 
 
 class DeepSpeedEngine:
@@ -54,12 +69,12 @@ class DeepSpeedEngine:
         *,
         optimizer: OptimizerSpec,
         precision: Precision,
-        zero_stage: int,
+        zero: ZeroSpec,
         micro_batch: int,
         accumulation: int,
         loss_scale: LossScaleSpec | None = None,
     ) -> None:
-        stage = effective_stage(precision, zero_stage)
+        stage = effective_stage(precision, zero.stage)
         self.name = f"deepspeed, ZeRO {stage}"
         self._objective = objective
         self._mesh = mesh
@@ -69,7 +84,12 @@ class DeepSpeedEngine:
         named = dict(model.named_parameters())
         initial = {name: p.detach().clone() for name, p in named.items()}
         self._optimizer = build_optimizer(named.items(), optimizer, mesh.device)
-        settings = _settings(precision, stage, micro_batch, accumulation, mesh.data_size)
+        settings = _settings(precision, replace(zero, stage=stage), model)
+        settings |= {
+            "train_micro_batch_size_per_gpu": micro_batch,
+            "gradient_accumulation_steps": accumulation,
+            "train_batch_size": micro_batch * accumulation * mesh.data_size,
+        }
         self._engine = _initialize(model, self._optimizer, settings, mesh)
         self._zero = zero_of(self._engine.optimizer, precision, stage, named, mesh)
         if precision != "fp32":
@@ -135,6 +155,10 @@ class DeepSpeedEngine:
                     self._window(part, piece, kind).copy_(data)
         self._zero.weights_changed()
 
+    @property
+    def loss_scale(self) -> float:
+        return self._scale.value
+
     def state(self) -> EngineState:
         value, patience, good_steps = self._scale.state()
         return EngineState(
@@ -169,22 +193,17 @@ def effective_stage(precision: Precision, stage: int) -> int:
     return stage if precision == "fp32" else max(stage, 1)
 
 
-def _settings(
-    precision: Precision, stage: int, micro_batch: int, accumulation: int, ranks: int
-) -> dict[str, object]:
-    zero: dict[str, object] = {
-        "stage": stage,
-        "reduce_bucket_size": REDUCE_BUCKET,
-        "allgather_bucket_size": REDUCE_BUCKET,
-    }
-    if stage > 0 and precision != "bf16":  # bf16 insists on DeepSpeed's own norm
-        zero["compute_grad_norm"] = False
+def _settings(precision: Precision, zero: ZeroSpec, model: nn.Module) -> dict[str, object]:
+    section: dict[str, object] = asdict(zero)
+    largest = sum(p.numel() for p in model.parameters())
+    for name in ("reduce_bucket_size", "allgather_bucket_size"):
+        # a larger bucket is only an idle buffer; DeepSpeed wants an even number
+        section[name] = min(int(section[name]), largest + largest % 2)  # type: ignore[call-overload]
+    if zero.stage > 0 and precision != "bf16":  # bf16 insists on DeepSpeed's own norm
+        section["compute_grad_norm"] = False
     settings: dict[str, object] = {
-        "train_micro_batch_size_per_gpu": micro_batch,
-        "gradient_accumulation_steps": accumulation,
-        "train_batch_size": micro_batch * accumulation * ranks,
         "gradient_clipping": 0.0,  # ours, by the fp64 norm
-        "zero_optimization": zero,
+        "zero_optimization": section,
         "zero_allow_untested_optimizer": True,
         "data_types": {"grad_accum_dtype": "fp32"},
         "communication_data_type": "fp32",

@@ -12,7 +12,8 @@ class LossScaleSpec:
     static: float = 0.0  # 0: dynamic
     initial_power: int = 16
     window: int = 1000
-    hysteresis: int = 2
+    hysteresis: int = 2  # overflows before the scale falls
+    consecutive: bool = False  # a good step fills the hysteresis up again
     minimum: float = 1.0
 
 
@@ -39,6 +40,8 @@ class LossScale:
                 self.value = max(self.value / 2, spec.minimum)
             return
         self._good_steps += 1
+        if spec.consecutive:
+            self._patience = spec.hysteresis
         if self._good_steps == spec.window:
             self._good_steps = 0
             self._patience = spec.hysteresis

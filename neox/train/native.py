@@ -104,6 +104,10 @@ class NativeEngine:
                     self._tensor(master, kind).copy_(piece.view(master.shape))
         self._refresh_lower()
 
+    @property
+    def loss_scale(self) -> float:
+        return self._scale.value
+
     def state(self) -> EngineState:
         value, patience, good_steps = self._scale.state()
         return EngineState(

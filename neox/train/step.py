@@ -43,6 +43,10 @@ class EngineState:
 class Engine(Protocol):
     name: str  # printed in the plan: "native", "deepspeed, ZeRO 1"
 
+    @property
+    def loss_scale(self) -> float:
+        """1 where the precision needs none."""
+
     def step(self, batches: Sequence[Batch], *, lr: float, stop: bool) -> StepResult:
         """Train on this data rank's micro-batches of one global batch."""
 

@@ -1,0 +1,65 @@
+"""The `neox` command: what ranks run, and the tools around it.
+
+Every subcommand is imported only when it is called: `end-link` runs in job.sh on a launch node
+that may hold no torch, and `--help` should not take seconds.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from neox.run.exit_codes import ExitCode
+
+
+class Command(NamedTuple):
+    module: str
+    function: str
+    usage: str
+    about: str
+
+
+COMMANDS = {
+    "train": Command("neox.run.jobs", "train", "train RUN_YML", "train the run of a run.yml"),
+    "evaluate": Command(
+        "neox.run.jobs", "evaluate", "evaluate RUN_YML", "held-out loss of its latest checkpoint"
+    ),
+    "generate": Command("neox.inference.cli", "main", "generate RUN_YML", "text from a model"),
+    "data": Command("neox.data.cli", "main", "data prepare|inspect ...", "make token files"),
+    "tokenizer": Command("neox.data.tokenizer_cli", "main", "tokenizer train ...", "make one"),
+    "config": Command(
+        "neox.config.show", "main", "config check|show FILE...", "check configs, show every value"
+    ),
+    "convert": Command(
+        "neox.checkpoint.convert", "main", "convert ...", "checkpoints from and to Hugging Face"
+    ),
+    "end-link": Command(
+        "neox.run.end_link", "main", "end-link RUN ...", "how a job ended; job.sh calls it"
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return ExitCode.DONE if words else ExitCode.CONFIG
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"neox: no command {name!r}\n{usage()}", file=sys.stderr)
+        return ExitCode.CONFIG
+    command = COMMANDS[name]
+    function: Callable[[Sequence[str]], int] = getattr(
+        importlib.import_module(command.module), command.function
+    )
+    return function(rest)
+
+
+def usage() -> str:
+    width = max(len(command.usage) for command in COMMANDS.values())
+    lines = [f"  neox {one.usage:{width}}  {one.about}" for one in COMMANDS.values()]
+    return "\n".join(["usage:", *lines, "neox COMMAND --help says more; jobs: neox-submit --help"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Steps whose numbers were not read yet. They are read one step late, so that no rank waits."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neox.monitor.record import Monitor, StepRecord
+from neox.run.failure import BadNumbers
+from neox.train.step import StepResult
+
+BAD_STEPS_IN_A_ROW = 3
+OVERFLOWS_IN_A_ROW = 50  # a dynamic loss scale needs some; GPT-NeoX gives up here, too
+
+
+@dataclass(kw_only=True)
+class Pending:
+    """A step that was launched."""
+
+    step: int
+    result: StepResult
+    lr: float
+    loss_scale: float
+    tokens: int
+    data_seconds: float
+    step_seconds: float = 0.0  # known when its turn of the loop ends
+
+    def read(self) -> StepRecord:
+        return StepRecord(
+            step=self.step,
+            loss=float(self.result.loss),
+            grad_norm=float(self.result.grad_norm),
+            lr=self.lr,
+            bad=float(self.result.bad) > 0,
+            loss_scale=self.loss_scale,
+            tokens=self.tokens,
+            data_seconds=self.data_seconds,
+            step_seconds=self.step_seconds,
+        )
+
+
+class Ledger:
+    """Reads results in order, passes them on, and gives up when numbers stay bad."""
+
+    def __init__(self, monitors: Sequence[Monitor], *, patience: int) -> None:
+        self._monitors = monitors
+        self._patience = patience
+        self._pending: deque[Pending] = deque()
+        self._bad_in_a_row = 0
+
+    def add(self, pending: Pending) -> None:
+        self._pending.append(pending)
+
+    def settle(self, *, keep: int) -> bool:
+        """Read all but the `keep` newest. True when one of them was asked to stop.
+
+        Raises BadNumbers after too many steps without finite numbers; the same on all ranks.
+        """
+        stop = False
+        while len(self._pending) > keep:
+            pending = self._pending.popleft()
+            record = pending.read()
+            for monitor in self._monitors:
+                monitor.on_step(record)
+            self._guard(record)
+            stop |= float(pending.result.stop) > 0
+        return stop
+
+    def _guard(self, record: StepRecord) -> None:
+        self._bad_in_a_row = self._bad_in_a_row + 1 if record.bad else 0
+        if self._bad_in_a_row >= self._patience:
+            raise BadNumbers(
+                f"loss or gradients were not finite in {self._bad_in_a_row} steps in a row, up to "
+                f"step {record.step}; the last checkpoint is sound: lower lr, look at the data of "
+                "these steps, or use precision: bfloat16 instead of fp16"
+            )
