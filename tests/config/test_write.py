@@ -33,7 +33,7 @@ CHANGED = {
     "union": ["online_dataserver_ports=[1, 2]", "checkpoint_factor=3"],
     "unread": ["launcher=slurm", "min_scale=3", "master_port=3"],
     "empty": ["optimizer={type: Adam, params: {}}", "zero_optimization={stage: 0}"],
-    "null": ["train_batch_size=null", "sample_output_file=null"],
+    "null": ["train_batch_size=null", "vocab_size=null"],
 }
 
 

@@ -39,10 +39,7 @@ class Checkpoint:
     )
     finetune: bool = argument(False, "Take weights alone from `load`, and start at step 0.")
     iteration: int | None = argument(
-        None,
-        "Step of the checkpoint to load. Default: the latest.",
-        unit="steps",
-        not_yet="the latest checkpoint is loaded",
+        None, "Step of the checkpoint to load. Default: the latest.", unit="steps"
     )
     checkpoint_scale: Literal["linear", "log"] = argument(
         "linear", "Save every checkpoint_factor steps, or at its powers."

@@ -27,7 +27,9 @@ class Generation:
     num_samples: int = argument(1, "Texts without a prompt.", unit="samples")
     prompt_end: str = argument("\n", "What ends a prompt in a file.", allows="\n\r\t")
     sample_input_file: str | None = argument(None, "File of prompts.")
-    sample_output_file: str | None = argument("samples.txt", "File of texts, one JSON per line.")
+    sample_output_file: str | None = argument(
+        None, "File of texts, one JSON per line. Default: they are printed."
+    )
     return_logits: bool = argument(
         False, "Write the logits, too.", not_yet="logits are not written"
     )

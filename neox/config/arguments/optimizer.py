@@ -38,7 +38,6 @@ class OptimizerParams:
     adam_w_mode: bool = argument(
         True,
         "Decay weights beside the gradient (AdamW); false adds the decay to the gradient.",
-        not_yet="decay inside the gradient is not built",
     )
     bias_correction: bool = argument(
         True, "Correct the first steps' means.", not_yet="Adam without correction is not built"

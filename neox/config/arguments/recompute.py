@@ -27,9 +27,7 @@ class Recompute:
     checkpoint_activations: bool = argument(
         False, "Keep each layer's input alone and compute the rest again."
     )
-    checkpoint_num_layers: int = argument(
-        1, "Layers between kept inputs.", not_yet="every layer's input is kept"
-    )
+    checkpoint_num_layers: int = argument(1, "Layers between kept inputs.", unit="layers")
     partition_activations: bool = argument(
         False,
         "Share kept inputs over tensor ranks; nothing to share with one.",

@@ -20,13 +20,11 @@ class Tokenizer:
     ] = argument(
         "GPT2BPETokenizer",
         "Kind of tokenizer.",
-        not_yet="only HFTokenizer is built",
-        built=("HFTokenizer",),
+        not_yet="the other kinds of tokenizer are not built yet",
+        built=("HFTokenizer", "GPT2BPETokenizer", "CharLevelTokenizer"),
     )
     vocab_file: str | None = argument(None, "The tokenizer's file.")
-    merge_file: str | None = argument(
-        None, "Merges of GPT2BPETokenizer.", not_yet="only HFTokenizer is built"
-    )
+    merge_file: str | None = argument(None, "Merges of GPT2BPETokenizer.")
     vocab_size: int | None = argument(
         None,
         "Tokens that the tokenizer knows, before padding. Default: read from the tokenizer.",
