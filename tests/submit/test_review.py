@@ -45,7 +45,7 @@ def test_what_is_estimated_says_so_and_what_is_unknown_is_left_out() -> None:
     assert "estimate: " in review(plan)
     unknown = dataclasses.replace(plan, step_seconds=None, checkpoint_bytes=None)
     page = review(unknown)
-    assert "s a step" not in page and "GB each" not in page
+    assert "estimate: " not in page and "GB each" not in page
 
 
 def test_a_retired_machine_says_why_it_is_refused() -> None:
