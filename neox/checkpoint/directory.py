@@ -65,7 +65,7 @@ def tidy(root: Path, attempt: str = "") -> None:
     removed that could be loaded. Raises CheckpointError when the file system refuses.
     """
     try:
-        for path in sorted(root.glob(".step-*")):
+        for path in sorted(root.glob(".step-*.*")):
             _tidy_one(path, attempt)
     except OSError as error:
         raise CheckpointError(f"cannot tidy {root}: {error}") from error

@@ -72,11 +72,11 @@ class Attention(nn.Module):
         """x [b, s, h] -> [b, s, h]."""
         batch, length, hidden = x.shape
         mixed = self.query_key_value(x).view(batch, length, self.heads, 3, self.head_dim)
-        query_key, value = mixed[..., :2, :], mixed[..., 2, :]
+        query_key, value = mixed.split_with_sizes((2, 1), dim=3)
         if context.rotation is not None:
             query_key = rotate(query_key, *context.rotation)
         query, key = (part.transpose(1, 2) for part in query_key.unbind(dim=3))
-        value = value.transpose(1, 2)  # all [b, heads, s, head_dim]
+        value = value.squeeze(3).transpose(1, 2)  # all [b, heads, s, head_dim]
         if context.cache is not None and context.positions is not None:
             key, value = context.cache.extend(self.index, context.positions, key, value)
         dropout = self.dropout if self.training else 0.0

@@ -20,6 +20,7 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     table's dtype), returned in the dtype of x.
     """
     half = cos.shape[-1]
-    first, second, rest = x.tensor_split((half, 2 * half), dim=-1)
+    # one split, whose backward pass is one concatenation; slices would each fill a whole gradient
+    first, second, rest = x.split_with_sizes((half, half, x.shape[-1] - 2 * half), dim=-1)
     turned = (first * cos - second * sin, second * cos + first * sin)
     return torch.cat((*(part.to(x.dtype) for part in turned), rest), dim=-1)

@@ -1,5 +1,10 @@
-"""Saves a growing series of checkpoints until it is killed: `python -m ... ROOT`."""
+"""Saves a growing series of checkpoints until it is killed.
 
+`python -m tests.checkpoint.save_forever ROOT` forks such a process for each line of its input
+(a fork spares each the import of torch) and prints its process id, then each step it saved.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -11,14 +16,14 @@ from neox.checkpoint.manifest import About
 from neox.checkpoint.store import CheckpointWriter
 
 SIZE = 300_000
+torch.set_num_threads(1)  # threads would not survive the fork
 
 
 def tensor_of(step: int) -> torch.Tensor:
     return torch.full((SIZE,), float(step))
 
 
-def main(root: Path) -> None:
-    torch.set_num_threads(1)
+def save_forever(root: Path) -> None:
     about = About(model={}, configs={}, geometry={}, versions={})
     done = directory.steps(root)
     step = done[-1] if done else 0
@@ -40,5 +45,15 @@ def main(root: Path) -> None:
         print(step, flush=True)
 
 
+def serve(root: Path) -> None:
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            print(os.getpid(), flush=True)
+            save_forever(root)
+        os.waitpid(child, 0)
+        print("killed", flush=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(Path(sys.argv[1]))

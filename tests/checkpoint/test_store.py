@@ -160,6 +160,24 @@ def test_another_models_tensors_are_refused(tmp_path: Path) -> None:
         reader.read("head.weight", "weight", whole((64, 16)), 0, 1024)
 
 
+def test_a_piece_that_is_nowhere_is_not_read_as_garbage(tmp_path: Path) -> None:
+    """Two pieces that overlap hide a gap from the count of elements, but not from a read."""
+    parts = [(0, 6), (4, 6)]  # 12 elements of 12, and elements 10 and 11 in none
+    fragments = [
+        Fragment(
+            name="final_norm.bias", kind="weight", shape=(12,), box=whole((12,)), start=start,
+            data=torch.ones(length),
+        )
+        for start, length in parts
+    ]  # fmt: skip
+    saving = writer(tmp_path)
+    saving.save(1, fragments, state={}, rank_state={})
+    saving.publish()
+    saving.wait()
+    with pytest.raises(CheckpointError, match=r"weight of final_norm\.bias is not whole"):
+        open_checkpoint(tmp_path).read_whole("final_norm.bias")
+
+
 def test_a_gap_between_the_ranks_is_not_published(tmp_path: Path) -> None:
     fragments = list(rank_fragments(random_tensors(1), data=2, tensor=1, rank=0))
     saving = writer(tmp_path)
