@@ -60,13 +60,17 @@ class SlurmCluster:
         """Cancel what still runs, stop the daemons noted here, remove the folder."""
         if any(name == "slurmctld" and one.alive for name, one in self.daemons.noted):
             with suppress(BedError, OSError, subprocess.SubprocessError):
-                jobs = call(["squeue", "-h", "-o", "%A"], self.env).split()
-                if jobs:
-                    call(["scancel", *jobs], self.env)
-                    wait_for("jobs end", lambda: not call(["squeue", "-h"], self.env).strip(), 20)
+                self.cancel_all()
         self.daemons.stop()
         if not keep:
             shutil.rmtree(self.at.folder, ignore_errors=True)
+
+    def cancel_all(self) -> None:
+        """Until no job is left in the queue."""
+        jobs = call(["squeue", "-h", "-o", "%A"], self.env).split()
+        if jobs:
+            call(["scancel", *jobs], self.env)
+            wait_for("jobs end", lambda: not call(["squeue", "-h"], self.env).strip(), 40)
 
     def wait_idle(self, seconds: float = 60) -> None:
         """Until no job is left and every node is free."""

@@ -16,6 +16,8 @@ KEPT_FREE = ",".join(f"{16 * i},{16 * i + 1}" for i in range(8))
 ACCOUNTS = ("proj123", "abc123", "project_465000001")
 PARTITIONS = (
     "batch Default=YES MaxTime=02:00:00",
+    "debug MaxNodes=2 MaxTime=00:30:00",
+    "whole OverSubscribe=EXCLUSIVE MaxTime=02:00:00",
     "extended MaxNodes=1 MaxTime=1-00:00:00",
     "standard-g OverSubscribe=EXCLUSIVE MaxTime=2-00:00:00",
     "small-g MaxTime=3-00:00:00",

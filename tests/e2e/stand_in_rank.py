@@ -1,0 +1,52 @@
+"""What a rank runs where a test is about the job around it: no model, every file of the contract.
+
+The first argument says what to do; the second is the run.yml that job.sh passed.
+    leave   save at once, then leave RANK x 2 seconds later, with code 0
+    wait    live until state/stop is there, then save and leave
+    fail    note a failure with code 3, and leave with it
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from neox.run.paths import run_of
+from neox.run.rank import read_rank
+from neox.run.stop import touch_heartbeat, write_saved
+
+act, paths = sys.argv[1], run_of(Path(sys.argv[2]))
+rank = read_rank(os.environ)
+seen = {
+    "rank": rank.rank,
+    "node": os.uname().nodename,
+    "cores": sorted(os.sched_getaffinity(0)),
+    "gpus": os.environ.get("ROCR_VISIBLE_DEVICES"),
+    "world": rank.world_size,
+}
+(paths.state / f"rank.{rank.job_id}.{rank.rank}").write_text(json.dumps(seen))
+print(f"rank {rank.rank} is here", flush=True)
+
+
+def save(step: int) -> None:
+    if rank.rank == 0:
+        (paths.checkpoints / f"step-{step:08d}").mkdir(exist_ok=True)
+        write_saved(paths, rank.job_id, step)
+
+
+if act == "leave":
+    save(1)
+    time.sleep(2 * rank.rank)
+elif act == "fail":
+    paths.failed(rank.job_id).write_text(
+        json.dumps({"code": 3, "rank": rank.rank, "reason": "no data"})
+    )
+    sys.exit(3)
+else:
+    end = time.monotonic() + 120
+    while not paths.stop.exists() and time.monotonic() < end:
+        touch_heartbeat(paths)
+        time.sleep(0.2)
+    save(len(list(paths.checkpoints.iterdir())) + 1)
+(paths.state / f"left.{rank.job_id}.{rank.rank}").write_text(str(time.time()))

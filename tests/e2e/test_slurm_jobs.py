@@ -1,0 +1,208 @@
+"""The life of jobs on a real Slurm, with ranks that only keep the contract."""
+
+import json
+import re
+import subprocess
+import time
+
+import pytest
+
+from neox.run.paths import RunPaths
+from neox.submit.submissions import submissions
+from tests.e2e.jobs import Desk, call, ranks_seen, wait_until
+from tests.testbed.slurm import SlurmCluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+def job_ids(run: RunPaths) -> list[str]:
+    return [job.job_id for job in submissions(run)]
+
+
+def wait_for_ranks(run: RunPaths, job_id: str, ranks: int) -> None:
+    wait_until("the ranks start", lambda: len(ranks_seen(run, job_id)) == ranks, 60)
+
+
+def test_ranks_leave_seconds_apart_and_none_is_killed(desk: Desk) -> None:
+    run = desk.run("apart", "--nodes", "2", "--python", desk.python("leave"))
+    assert desk.wait_for_end(run) == [85]
+    (job,) = job_ids(run)
+    left = sorted(float(p.read_text()) for p in run.state.glob(f"left.{job}.*"))
+    assert len(left) == 4
+    assert left[-1] - left[0] > 4  # they were apart, and srun let each end by itself
+    log = run.job_log(job).read_text()
+    assert {f"[n{1 + r // 2}:{r}] rank {r} is here" for r in range(4)} <= set(log.splitlines())
+    assert "rank 3 is here" in desk.neox_submit("logs", str(run.root), "--rank", "3")
+
+
+def test_each_rank_has_the_planned_cores_also_when_submitted_from_an_allocation(desk: Desk) -> None:
+    inside = ("salloc", "-A", "proj123", "-N1", "-n1", "-c2", "--quiet")
+    words = ("--nodes", "2", "--python", desk.python("leave"))
+    run = desk.run("inside", *words, prefix=inside)
+    assert desk.wait_for_end(run) == [85]
+    seen = ranks_seen(run, job_ids(run)[0])
+    expected = [list(range(49, 56)), list(range(57, 64))] * 2
+    assert [seen[rank]["cores"] for rank in range(4)] == expected
+    assert [seen[rank]["node"] for rank in range(4)] == ["n1", "n1", "n2", "n2"] or len(
+        {seen[rank]["node"] for rank in range(4)}
+    ) == 2
+    assert "differ" not in run.job_log(job_ids(run)[0]).read_text()
+
+
+def test_a_failing_rank_gives_the_job_its_code_and_ends_the_chain(desk: Desk) -> None:
+    run = desk.run("fails", "--chain", "2", "--python", desk.python("fail"))
+    assert desk.wait_for_end(run) == [3]  # the second link found `halt` and did nothing
+    assert "no data" in run.halt.read_text()
+    assert desk.status(run)["state"] == f"halted: {run.halt.read_text().strip()}"
+    assert "halted" in desk.neox_submit("chain", str(run.root), code=4)
+
+
+def test_cancel_ends_the_running_link_and_starts_no_other(desk: Desk) -> None:
+    run = desk.run("cancelled", "--chain", "3", "--python", desk.python("wait"))
+    first, *waiting = job_ids(run)
+    wait_for_ranks(run, first, 2)
+    states = [link["state"] for link in desk.links(run)]
+    assert states == ["running", "pending", "pending"]
+    assert desk.links(run)[1]["reason"] == "waits for the link before it"
+    frozen = {p: p.read_bytes() for p in (run.root / "links").rglob("*") if p.is_file()}
+    # a second submission of the same directory is refused, a re-render changes no waiting link
+    assert "still waits or runs" in desk.neox_submit("submit", str(run.root), code=4)
+    again = (*desk.site, "--name", "cancelled", "tiny.yml", "--continue", "train_iters=99")
+    assert "not submitted" in desk.neox_submit(*again)
+    assert {p: p.read_bytes() for p in frozen} == frozen
+    assert "train_iters: 99" in run.run_config.read_text().replace('"', "")
+    said = desk.neox_submit("cancel", str(run.root))
+    assert said.index(f"job {waiting[-1]}") < said.index(f"job {first}")  # last link first
+    desk.wait_for_end(run)
+    assert not any(ranks_seen(run, job) for job in waiting)
+    assert all(link["native"] == "CANCELLED" for link in desk.links(run))
+
+
+def test_stop_ends_a_link_with_a_save_and_the_next_does_nothing(desk: Desk) -> None:
+    run = desk.run("stopped", "--chain", "2", "--python", desk.python("wait"))
+    first, second = job_ids(run)
+    wait_for_ranks(run, first, 2)
+    desk.neox_submit("stop", str(run.root))
+    assert desk.wait_for_end(run) == [85]
+    assert run.saved(first).exists()
+    assert "nothing to do" in run.job_log(second).read_text()
+    assert not ranks_seen(run, second)
+
+
+def test_a_second_job_of_a_run_leaves_with_4_and_harms_nothing(
+    desk: Desk, slurm_cluster: SlurmCluster
+) -> None:
+    run = desk.run("twice", "--python", desk.python("wait"))
+    (first,) = job_ids(run)
+    wait_for_ranks(run, first, 2)
+    script = str(run.link(1).job_script)
+    second = call(["sbatch", "--parsable", "--wait", script], slurm_cluster.env, 4).strip()
+    assert f"job {first}" in run.job_log(second).read_text()
+    assert not run.halt.exists()
+    desk.neox_submit("stop", str(run.root))
+    assert desk.wait_for_end(run)[-1] == 85
+
+
+def test_a_chain_of_three_links_goes_on_after_each_warning(
+    desk: Desk, slurm_cluster: SlurmCluster
+) -> None:
+    """Slurm's own warning before the end of the time is the same signal to the batch shell."""
+    run = desk.run("chain", "--chain", "3", "--python", desk.python("wait"))
+    for job in job_ids(run):
+        wait_for_ranks(run, job, 2)
+        call(["scancel", "--batch", "--signal=USR2", job], slurm_cluster.env)
+    assert desk.wait_for_end(run) == [85, 85, 85]
+    assert len(list(run.checkpoints.iterdir())) == 3
+    # more links can follow
+    desk.neox_submit("chain", str(run.root))
+    last = job_ids(run)[-1]
+    wait_for_ranks(run, last, 2)
+    assert submissions(run)[-1].link == 4
+
+
+def test_here_runs_inside_an_allocation(desk: Desk) -> None:
+    inside = ("salloc", "-A", "proj123", "-N2", "--exclusive", "--quiet")
+    words = (*desk.site, "--nodes", "2", "--name", "here", "tiny.yml", "--here")
+    words = (*words, "--python", desk.python("leave"))
+    said = desk.neox_submit(*words, prefix=inside, code=85)
+    assert all(f"rank {rank} is here" in said for rank in range(4))
+
+
+def test_logs_follow_a_live_job_to_its_end(desk: Desk) -> None:
+    run = desk.run("followed", "--python", desk.python("wait"))
+    (job,) = job_ids(run)
+    argv = [desk.python("none"), "-m", "neox.submit.cli", "logs", str(run.root), "--follow"]
+    with subprocess.Popen(argv, env=desk.env, stdout=subprocess.PIPE, text=True) as follow:
+        wait_for_ranks(run, job, 2)
+        time.sleep(1)
+        assert follow.poll() is None
+        desk.neox_submit("stop", str(run.root))
+        said, _ = follow.communicate(timeout=60)
+    assert follow.returncode == 0
+    assert "rank 1 is here" in said
+    assert "ends with 85" in said
+
+
+def test_the_signal_during_start_up_is_not_lost(desk: Desk, slurm_cluster: SlurmCluster) -> None:
+    run = desk.run("early", "--python", desk.python("wait"))
+    (job,) = job_ids(run)
+    wait_until("the batch shell owns the run", run.owner.exists, 60)
+    call(["scancel", "--batch", "--signal=USR2", job], slurm_cluster.env)
+    assert desk.wait_for_end(run) == [85]
+
+
+@pytest.mark.parametrize(
+    ("site", "account", "order"),
+    [
+        ("frontier", "abc123", (4, 5, 2, 3, 6, 7, 0, 1)),
+        ("lumi", "project_465000001", (0, 1, 2, 3, 4, 5, 6, 7)),
+    ],
+)
+def test_the_centres_scripts_are_accepted_and_bind_as_documented(
+    desk: Desk, slurm_cluster: SlurmCluster, site: str, account: str, order: tuple[int, ...]
+) -> None:
+    words = ("--site", site, "--account", account, "--nodes", "2", "num_gpus=8")
+    words = (*words, "--output", "runs", "--time", "1:00:00", "tiny.yml", "--print")
+    script = desk.folder / "job.sh"
+    script.write_text(desk.neox_submit(*words))
+    (desk.folder / "runs" / "tiny" / "logs").mkdir(parents=True)
+    call(["sbatch", "--test-only", str(script)], slurm_cluster.env)
+    launch = re.search(r"exec (srun .*?)\"\$link/rank.sh\"", script.read_text(), re.DOTALL)
+    assert launch is not None
+    rank = desk.folder / "rank"
+    rank.write_text(
+        "#!/bin/bash\ncpus=$(taskset -cp $$)\n"
+        'echo "$SLURM_LOCALID ${cpus##*: } ${ROCR_VISIBLE_DEVICES-}"\n'
+    )
+    rank.chmod(0o755)
+    header = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+    header = [line for line in header if "--output" not in line]
+    probe = desk.folder / "probe.sh"
+    probe.write_text("\n".join(["#!/bin/bash", *header, f"{launch[1]} {rank}", ""]))
+    output = desk.folder / "out"
+    call(["sbatch", "--wait", f"--output={output}", str(probe)], slurm_cluster.env)
+    rows = sorted(line.split() for line in output.read_text().splitlines())
+    first_core = {0: 49, 1: 57, 2: 17, 3: 25, 4: 1, 5: 9, 6: 33, 7: 41}  # GPU -> its cores
+    assert len(rows) == 16  # both nodes
+    for local, gpu in enumerate(order):
+        cores = f"{first_core[gpu]}-{first_core[gpu] + 6}"
+        sees = str(gpu) if site == "frontier" else "0,1,2,3,4,5,6,7"
+        assert rows[2 * local : 2 * local + 2] == [[str(local), cores, sees]] * 2
+
+
+def test_the_json_of_a_submission_is_what_a_program_needs(desk: Desk) -> None:
+    words = (*desk.site, "--name", "json", "tiny.yml", "--yes", "--json")
+    said = json.loads(desk.neox_submit(*words, "--python", desk.python("leave")))
+    assert said["schema_version"] == 1
+    assert said["submitted"][0]["link"] == 1
+    assert said["plan"]["ranks"] == 2
+
+
+def test_slurm_that_refuses_leaves_no_link_behind(desk: Desk) -> None:
+    words = (*desk.site, "--name", "refused", "tiny.yml", "--yes", "--directive", "qos=nosuch")
+    said = desk.neox_submit(*words, code=4)
+    assert "qos" in said.lower()
+    assert "nothing was submitted" in said
+    run = RunPaths(desk.folder / "runs" / "refused")
+    assert not run.link(1).root.exists()
+    assert not run.submissions.exists()
