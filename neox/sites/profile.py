@@ -166,7 +166,7 @@ class Modules:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Copy the packed Python to node-local disk first."""
+    """Where a Python on the node's own disk would start faster: from so many nodes, a warning."""
 
     from_nodes: int  # for jobs of so many nodes and more
     to: str  # a folder of each node

@@ -235,8 +235,8 @@ class _Checks:
         python, container = self.profile.python, self.profile.container
         if python.kind != "submitting" and not python.path:
             self.say("python.path", f'is needed with kind = "{python.kind}"')
-        if python.stage or python.kind == "packed":
-            self.say("python", "nothing stages a packed Python to the nodes yet; name a path")
+        if python.kind == "packed":
+            self.say("python.kind", "nothing unpacks a Python on the nodes yet; name a venv there")
         if python.kind == "container" and container.kind == "none":
             self.say("python.kind", '"container" needs a [container] with kind and image')
         if container.kind != "none" and not container.image:

@@ -90,6 +90,16 @@ CASES = {
         changed("bins = ", 'default_time = "3:00:00"\nbins = '),
         "mine.toml:18: queues.batch.default_time: 3:00:00 exceeds the 2:00:00 of a bin",
     ),
+    "default beyond the shorter bin": (
+        changed("bins = ", 'default_time = "3:00:00"\nbins = ').replace(
+            " }]", ' }, { nodes = "5-9", time = "6:00:00" }]'
+        ),
+        "mine.toml:18: queues.batch.default_time: 3:00:00 exceeds the 2:00:00 of a bin",
+    ),
+    "a packed Python": (
+        changed('"submitting"', '"packed"\npath = "/x.tar"'),
+        "mine.toml:21: python.kind: nothing unpacks a Python on the nodes yet",
+    ),
     "two defaults": (
         changed('name = "batch"', 'name = "batch"\ndefault = true')
         + '[[queues]]\nname = "b"\ndefault = true\nbins = []\n',

@@ -47,6 +47,23 @@ def test_a_parents_fact_holds_for_what_is_left_of_it(tmp_path: Path) -> None:
     assert found.questions == ("How many cores?",)
 
 
+def test_one_table_in_two_files_has_two_sorts_of_evidence(tmp_path: Path) -> None:
+    parent = PARENT.replace("cores = 8", "cores = 8\nsmt = 2").replace(
+        '"node" = { kind = "unknown", question = "How many cores?" }', f'"node" = {{ {OFFICIAL} }}'
+    )
+    child = 'schema=1\nextends="old"\n[node]\ncores = 64\n'
+    found = evidence(load_site("mine", own_shelf(tmp_path, old=parent, mine=child)), TODAY)
+    assert found.without == ("node.cores",)  # the parent's page is not about 64
+    assert "node.smt" in found.inherited
+
+
+def test_a_childs_fact_speaks_of_a_parents_value(tmp_path: Path) -> None:
+    bare = SMALL + "[network]\ngb_per_second_per_node = 25\n"
+    child = f'schema=1\nextends="old"\n[facts]\n"network" = {{ {OFFICIAL} }}\n'
+    found = evidence(load_site("mine", own_shelf(tmp_path, old=bare, mine=child)), TODAY)
+    assert "network.gb_per_second_per_node" in found.inherited
+
+
 def test_a_childs_fact_replaces_the_parents_whole(tmp_path: Path) -> None:
     child = f'schema=1\nextends="old"\n[facts]\n"node" = {{ {OFFICIAL} }}\n'
     site = load_site("mine", own_shelf(tmp_path, old=PARENT, mine=child))

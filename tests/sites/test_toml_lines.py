@@ -90,7 +90,9 @@ STRINGS = st.text(st.characters(codec="utf-8", exclude_characters="\x7f"), max_s
 QUOTED = STRINGS.map(lambda s: '"' + "".join(f"\\U{ord(c):08x}" for c in s) + '"')
 LITERAL = STRINGS.filter(lambda s: s.isprintable() and "'" not in s).map(lambda s: f"'{s}'")
 PLAIN = st.sampled_from(["1", "-2.5e3", "true", "2026-07-22", "0x1f", "2026-07-22T01:02:03Z"])
-LONG = st.sampled_from(['"""a\n"quotes" ] # }\nb"""', "'''\n[x]\n'''", '"""ends with \\""""'])
+LONG = st.sampled_from(
+    ['"""a\n"quotes" ] # }\nb"""', "'''\n[x]\n'''", '"""ends with \\""""', '"""two more"""""']
+)
 SCALARS = QUOTED | LITERAL | PLAIN
 ARRAYS = st.lists(SCALARS | LONG, max_size=4).map(
     lambda parts: "[ # [\n" + "".join(f"  {part}, # ],\n" for part in parts) + "]"
