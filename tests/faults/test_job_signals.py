@@ -20,7 +20,10 @@ MODULES = Modules(reset="module reset", load=("rocm/7.1.1", "plugin"))
 
 @pytest.fixture(name="here")
 def _here(tmp_path: Path) -> Machine:
-    return machine(tmp_path)
+    """A machine on which `neox end-link` does not run: job.sh's own rules decide."""
+    made = machine(tmp_path)
+    made.environ["FAKE_NO_END"] = "yes"
+    return made
 
 
 def slurm(here: Machine, **changes: object) -> Plan:
@@ -100,27 +103,54 @@ def test_ranks_do_not_die_of_the_signal(here: Machine) -> None:
 # --- the job's code ----------------------------------------------------------------------------
 
 
+by_rules_of = pytest.mark.parametrize("rules", ["job.sh", "neox end-link"])
+
+
+def choose(here: Machine, rules: str) -> None:
+    if rules == "neox end-link":
+        del here.environ["FAKE_NO_END"]
+
+
+@by_rules_of
 @pytest.mark.parametrize("code", [1, 2, 3, 16, 17, 75])
-def test_the_code_of_the_rank_that_failed_first_passes_through(here: Machine, code: int) -> None:
+def test_the_code_of_the_rank_that_failed_first_passes_through(
+    here: Machine, code: int, rules: str
+) -> None:
     here.submit(slurm(here))
+    choose(here, rules)
     ended_with, printed = here.finish(FAKE_END=f"code {code}", FAKE_RANK="1")
     assert ended_with == code, printed
     assert (here.state / "halt").exists() == (code in (2, 3, 16, 17))
     assert ":1] the last line" in printed
 
 
+@by_rules_of
 @pytest.mark.parametrize(
-    ("end", "code"), [("die 9", 75), ("die 11", 75), ("exit 42", 75), ("exit 0", 1)]
+    ("end", "code"),
+    [("die 9", 75), ("die 11", 75), ("exit 42", 75), ("exit 0", 1), ("done", 0), ("saved", 85)],
 )
-def test_ends_that_left_no_word(here: Machine, end: str, code: int) -> None:
+def test_ends_that_left_no_failure(here: Machine, end: str, code: int, rules: str) -> None:
     here.submit(slurm(here))
+    choose(here, rules)
     assert here.finish(FAKE_END=end)[0] == code
+    assert (here.state / "links.jsonl").exists() == (rules == "neox end-link")
+
+
+def test_two_links_without_progress_start_no_third(here: Machine) -> None:
+    here.submit(slurm(here))
+    choose(here, "neox end-link")
+    assert here.finish(FAKE_END="die 9")[0] == 75
+    assert not (here.state / "halt").exists()
+    assert here.finish(FAKE_END="die 9", SLURM_JOB_ID="4712")[0] == 75
+    assert "moved no checkpoint" in (here.state / "halt").read_text()
 
 
 def test_a_job_without_a_chain_ends_with_its_entrys_code(here: Machine) -> None:
     here.submit(slurm(here, signal=False))
+    (here.state / "done").touch()  # of the training that it looks at
     assert here.finish(FAKE_END="exit 0")[0] == 0
     assert here.finish(FAKE_END="code 3")[0] == 3
+    assert not (here.state / "halt").exists()
 
 
 @pytest.mark.parametrize("file", ["done", "halt"])
