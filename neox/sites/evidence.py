@@ -72,8 +72,10 @@ def standing_facts(profile: Profile) -> Mapping[str, Fact]:
 
 def _stands(profile: Profile, path: str) -> bool:
     depth = _depth(profile, f"facts.{path}")
+    if depth == 0:
+        return True
     about = _leaves_below(profile, path) or _leaves_below(profile, path.rpartition(".")[0])
-    return depth == 0 or any(_depth(profile, leaf) >= depth for leaf in about)
+    return any(_depth(profile, leaf) >= depth for leaf in about)
 
 
 def _leaves_below(profile: Profile, path: str) -> list[str]:

@@ -4,6 +4,7 @@ The text has been read by tomllib before, so it is known to be well-formed: this
 walk over it. A value is named by its path of keys and array indices: ("queues", 0, "bins", 2).
 """
 
+import bisect
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ _PLAIN = re.compile(r"[^,\]}\n#]+")  # numbers, booleans, dates
 
 def key_lines(text: str) -> dict[Path, int]:
     """The line, counted from 1, on which each table, key, array element and inline key begins."""
-    scanner = _Scanner(text)
+    scanner = _Scanner(text, [at for at, character in enumerate(text) if character == "\n"])
     scanner.document()
     return scanner.lines
 
@@ -33,6 +34,7 @@ def key_lines(text: str) -> dict[Path, int]:
 @dataclass
 class _Scanner:
     text: str
+    line_ends: list[int]
     at: int = 0
     lines: dict[Path, int] = field(default_factory=dict)
     tables_in: dict[Path, int] = field(default_factory=dict)  # arrays of tables: how many so far
@@ -121,7 +123,7 @@ class _Scanner:
         return quoted
 
     def _mark(self, path: Path, at: int) -> None:
-        self.lines.setdefault(path, self.text.count("\n", 0, at) + 1)
+        self.lines.setdefault(path, bisect.bisect_left(self.line_ends, at) + 1)
 
     def _skip(self, pattern: re.Pattern[str]) -> int:
         match = pattern.match(self.text, self.at)

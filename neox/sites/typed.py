@@ -38,6 +38,7 @@ class Builder:
 
     report: Report
     reshape: Mapping[type, Reshape]
+    hints: dict[type, Mapping[str, object]] = dataclasses.field(default_factory=dict)  # looked up
 
     def build(self, cls: type[T], tree: Value, extra: Mapping[str, object]) -> T:
         """`extra` holds the fields that no file has. Raises all problems of the file at once."""
@@ -56,7 +57,9 @@ class Builder:
             table = self.reshape[cls](table, self.report)
         fields = file_fields(cls)
         self._check_keys(table, fields)
-        hints = typing.get_type_hints(cls)
+        if cls not in self.hints:
+            self.hints[cls] = typing.get_type_hints(cls)
+        hints = self.hints[cls]
         known = [(field, table.table[key]) for key, field in fields.items() if key in table.table]
         values = self._every(known, lambda pair: self._field(pair[0], hints, pair[1]))
         if missing(table, fields):

@@ -243,13 +243,14 @@ class _Checks:
             self.say("container.image", f'is needed with kind = "{container.kind}"')
 
     def facts(self) -> None:
+        known = {path for path in self.profile.origins if not path.startswith("facts.")}
         for path, fact in self.profile.facts.items():
             where = f"facts.{path}"
             # a question may be about a value that nobody could state
             about = path.rpartition(".")[0] if fact.kind == "unknown" and "." in path else path
             own = self.profile.origin(where).startswith(f"{self.profile.files[0]}:")
-            if own and about not in _paths(self.profile):  # an inherited one may be about less
-                self.say(where, f"there is no value{nearest(path, _paths(self.profile))}")
+            if own and about not in known:  # an inherited one may be about less
+                self.say(where, f"there is no value{nearest(path, known)}")
             if fact.read and not _is_date(fact.read):
                 self.say(where, f'read = {fact.read!r} is not a date; write "2026-07-22"')
             if fact.kind == "unknown" and not fact.question:
@@ -276,7 +277,3 @@ def _is_date(text: str) -> bool:
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def _paths(profile: Profile) -> list[str]:
-    return [path for path in profile.origins if not path.startswith("facts")]
