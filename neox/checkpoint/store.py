@@ -17,14 +17,14 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from neox.checkpoint import directory
 from neox.checkpoint.errors import CheckpointError
-from neox.checkpoint.fragment import Fragment
+from neox.checkpoint.fragment import Fragment, Kind
 from neox.checkpoint.json_values import Fields, read_fields
 from neox.checkpoint.manifest import (
     About,
@@ -75,6 +75,8 @@ class CheckpointWriter:
         self.keep_last = keep_last
         self.patience_seconds = patience_seconds
         self._saves = 0
+        # memory of the last snapshot, used again: touching fresh pages takes longer than the copy
+        self._buffers: dict[tuple[str, Kind, int], torch.Tensor] = {}
         self._thread: threading.Thread | None = None
         self._verdict: _Verdict | None = None
         self._failure: Exception | None = None
@@ -99,7 +101,7 @@ class CheckpointWriter:
         snapshot = Snapshot(
             step=step,
             draft=draft,
-            fragments=tuple(_copied(each) for each in fragments if len(each.data)),
+            fragments=tuple(self._copied(each) for each in fragments if len(each.data)),
             # through JSON now: the loop may change what it passed
             state=json.loads(json.dumps(state)),
             rank_state=json.loads(json.dumps(rank_state)),
@@ -132,6 +134,15 @@ class CheckpointWriter:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+
+    def _copied(self, fragment: Fragment) -> Fragment:
+        """`fragment` with its data on the CPU, in memory that is ours until the next save."""
+        key, data = (fragment.name, fragment.kind, fragment.start), fragment.data.detach()
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.dtype != data.dtype or buffer.numel() != data.numel():
+            buffer = self._buffers[key] = torch.empty(data.numel(), dtype=data.dtype)
+        buffer.copy_(data.reshape(-1))
+        return replace(fragment, data=buffer)
 
     @property
     def busy(self) -> bool:
@@ -180,18 +191,6 @@ class _Verdict:
     def is_good(self) -> bool:
         self._given.wait()
         return self.good
-
-
-def _copied(fragment: Fragment) -> Fragment:
-    data = fragment.data.detach().to("cpu", copy=True).reshape(-1)
-    return Fragment(
-        name=fragment.name,
-        kind=fragment.kind,
-        shape=fragment.shape,
-        box=fragment.box,
-        start=fragment.start,
-        data=data,
-    )
 
 
 def tensors_name(rank: int) -> str:
