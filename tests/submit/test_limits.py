@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from neox.sites.profile import StorageArea
 from neox.sites.times import parse_time
 from neox.submit.request import Request
 from tests.submit.askings import ask, plan, refused, site
@@ -119,6 +120,14 @@ def test_a_read_only_area() -> None:
 def test_an_area_that_is_wiped() -> None:
     text = refused(ask("frontier"), nodes=12, output=Path("/mnt/bb/me/runs"))
     assert "is wiped when a job of frontier ends" in text
+
+
+def test_the_innermost_area_counts() -> None:
+    frontier = site("frontier")
+    inner = StorageArea(path="/lustre/orion/{account}/scratch/{user}/frozen", compute_access="ro")
+    nested = replace(frontier, storage={**frontier.storage, "frozen": inner})
+    path = Path("/lustre/orion/abc123/scratch/me/frozen/runs")
+    assert "frozen is read-only" in refused(ask("frontier"), nested, nodes=12, output=path)
 
 
 def test_home_and_purged_scratch_are_warned_of() -> None:

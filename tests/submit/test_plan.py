@@ -125,6 +125,18 @@ def test_unknown_facts_become_questions() -> None:
     assert plan(FRONTIER, replace(frontier, facts=facts), nodes=12).questions == ("Which hsn?",)
 
 
+def test_a_scheduler_that_is_not_spoken_is_named() -> None:
+    frontier = site("frontier")
+    strange = replace(frontier, scheduler=replace(frontier.scheduler, kind="pbs"))
+    assert "known: slurm, lsf, local" in refused(FRONTIER, strange, nodes=12)
+
+
+def test_a_config_that_is_wrong_everywhere_is_told_with_all_its_lines() -> None:
+    text = refused(ask("frontier", overrides=("num_attention_heads=7", "min_lr=1")), nodes=12)
+    assert "num_attention_heads" in text
+    assert "min_lr" in text
+
+
 def test_what_the_engine_lacks_is_told_not_refused() -> None:
     lacking = plan(FRONTIER, nodes=12).not_yet
     assert any("pipe_parallel_size" in line for line in lacking) or lacking == ()

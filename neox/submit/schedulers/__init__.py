@@ -21,5 +21,5 @@ def scheduler(kind: SchedulerKind) -> Scheduler:
             return Local()
         case _:
             raise SchedulerMissing(
-                f"scheduler {kind!r} is not known yet; there are slurm, lsf, local"
+                f"scheduler {kind!r} is not spoken here; known: slurm, lsf, local"
             )
