@@ -3,7 +3,6 @@
 from neox.run.exit_codes import ExitCode
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import print_json
-from neox.submit.continuing import reopen
 from neox.submit.edge import Surroundings
 from neox.submit.identify import this_site
 from neox.submit.manifest import summary
@@ -33,8 +32,6 @@ def _write_and_submit(
 ) -> int:
     from neox.submit.submitting import Submitter, run_here, submit  # noqa: PLC0415
 
-    if given.existing == "continue":
-        reopen(prepared)
     written = write_run(prepared, given.existing)
     prepared = written.prepared
     submitter = Submitter(runner=runner, around=around)

@@ -101,7 +101,14 @@ def differences(before: "RunConfig", now: "RunConfig") -> list[str]:
         if field.name not in MAY_DIFFER
         for old, new in [(vars(vars(b)[group])[field.name] for b in (before, now))]
     ]
+    # the order of the data is drawn for all samples at once, so their number belongs to it
+    pairs.append(("train_iters x train_batch_size", _samples(before), _samples(now)))
     return [f"{name}: {old} -> {new}" for name, old, new in pairs if old != new]
+
+
+def _samples(config: "RunConfig") -> int | None:
+    steps, batch = config.training.train_iters, config.batch.train_batch_size
+    return None if steps is None or batch is None else steps * batch
 
 
 def _already_there(run: RunPaths) -> str:

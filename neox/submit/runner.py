@@ -15,7 +15,8 @@ from neox.submit.refusal import RunDirectoryError, SchedulerError
 # What a shell inside an allocation carries about it. A job submitted from there would inherit it:
 # its ranks then share one core, silently.
 OF_AN_ALLOCATION = re.compile(r"(SLURM|SBATCH|SALLOC|SRUN|LSB|PBS|OMPI|PMI|PMIX|PRTE|FLUX_JOB)_.*")
-KEPT = frozenset({"SLURM_CONF"})  # where the scheduler is, not which job this is
+# where the scheduler is, and what a person allows mpirun: neither says which job this is
+KEPT = frozenset({"SLURM_CONF", "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"})
 # Inside one's own allocation (--here) the launcher has to know which one it is, and no more:
 # a count or a binding that salloc left behind must not reach a launch line that says its own.
 NAMES_THE_ALLOCATION = frozenset(

@@ -90,8 +90,9 @@ def may_submit(plan: "Plan") -> None:
 def check_not_done(run: RunPaths) -> None:
     if run.done.exists():
         raise RunDirectoryError(
-            f"{run.root}: the run is finished ({run.done} is there); to train further give a "
-            "larger train_iters with --continue, for another run --fresh"
+            f"{run.root}: the run is finished ({run.done} is there). To train further, begin a "
+            "run from its weights: --fresh with finetune=true and load="
+            f"{run.checkpoints}"
         )
 
 

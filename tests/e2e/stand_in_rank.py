@@ -1,7 +1,7 @@
 """What a rank runs where a test is about the job around it: no model, every file of the contract.
 
 The first argument says what to do; the second is the run.yml that job.sh passed.
-    leave   save at once, then leave RANK x 2 seconds later, with code 0
+    leave   save at once, then leave 0 to 6 seconds later, by rank, with code 0
     wait    live until state/stop is there, then save and leave
     fail    note a failure with code 3, and leave with it
 """
@@ -37,7 +37,7 @@ def save(step: int) -> None:
 
 if act == "leave":
     save(1)
-    time.sleep(2 * rank.rank)
+    time.sleep(6 * rank.rank / max(1, rank.world_size - 1))
 elif act == "fail":
     paths.failed(rank.job_id).write_text(
         json.dumps({"code": 3, "rank": rank.rank, "reason": "no data"})
