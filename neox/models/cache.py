@@ -4,6 +4,10 @@ import torch
 
 from neox.models.spec import ModelSpec
 
+# Attention reads the cache in lengths of whole blocks: a GPU library that plans for each new shape
+# (cuDNN: 100 ms on an H100) would otherwise plan for every token.
+BLOCK = 128
+
 
 class KeyValueCache:
     """Room for `capacity` tokens in each of `batch` rows, which may differ in length.
@@ -42,7 +46,7 @@ class KeyValueCache:
         """What the queries at `positions` [b, s] see [b, 1, s, keys]; None is plain causal."""
         if self.longest == 0:
             return None
-        keys = torch.arange(self.longest + positions.shape[1], device=positions.device)
+        keys = torch.arange(self._read_to(positions.shape[1]), device=positions.device)
         return (keys <= positions[:, :, None])[:, None]
 
     def extend(
@@ -52,8 +56,15 @@ class KeyValueCache:
         # indexing by two tensors puts their axes first, hence the transposes
         self.keys[layer].transpose(1, 2)[self._rows, positions] = key.transpose(1, 2)
         self.values[layer].transpose(1, 2)[self._rows, positions] = value.transpose(1, 2)
-        end = self.longest + positions.shape[1]
+        end = self._read_to(positions.shape[1])
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def _read_to(self, count: int) -> int:
+        """The last position, rounded up, that the next `count` tokens of any row may see."""
+        end = self.longest + count
+        if self.longest == 0:
+            return end  # plain causal attention wants as many keys as queries
+        return min(-(-end // BLOCK) * BLOCK, self.capacity)
 
     def advance(self, count: int) -> None:
         """Count the tokens whose keys all layers have stored."""

@@ -120,8 +120,12 @@ def test_bf16_runs_close_to_fp32_and_keeps_its_table() -> None:
     assert (expected - got).abs().mean() < 0.02 * expected.std()
 
 
+@pytest.mark.parametrize("block", [1, 8, 128])
 @each_variant
-def test_cached_logits_equal_uncached_in_any_portions(spec: ModelSpec) -> None:
+def test_cached_logits_equal_uncached_in_any_portions(
+    spec: ModelSpec, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neox.models.cache.BLOCK", block)
     model = built(spec).eval()
     expected = model(tokens(spec))
     cache = KeyValueCache(
