@@ -2,8 +2,12 @@
 
 import pytest
 
+from neox.parallel.mesh import single_process
+from neox.train.optimizers import OptimizerSpec
+from tests.train.conftest import FourRanks, TwoRanks
 from tests.train.equality import (
     ADAM,
+    CPU,
     SGD,
     deepspeed_steps,
     largest_difference,
@@ -16,37 +20,49 @@ from tests.train.ranks import run_ranks
 CLOSE = 1e-6
 
 
-@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (2, 0), (2, 1), (4, 1)])
 @pytest.mark.slow
-def test_deepspeed_equals_native(ranks: int, stage: int) -> None:
-    each = run_ranks(ranks, deepspeed_steps, stage, ADAM, "fp32", 1.0)
-    assert all(found == each[0] for found in each), "ranks report different numbers"
-    assert largest_difference(each[0], native_steps()) < CLOSE
+def test_deepspeed_on_one_rank_equals_native() -> None:
+    (found,) = run_ranks(1, deepspeed_steps, 0, ADAM, "fp32", 1.0)
+    assert largest_difference(found, native_steps()) < CLOSE
 
 
 @pytest.mark.slow
-def test_deepspeed_equals_native_with_sgd() -> None:
+def test_two_ranks_equal_native(two_ranks: list[TwoRanks]) -> None:
+    assert two_ranks[0].stage0 == two_ranks[1].stage0, "ranks report different numbers"
+    assert two_ranks[0].stage1 == two_ranks[1].stage1
+    assert largest_difference(two_ranks[0].stage0, native_steps()) < CLOSE
+    assert largest_difference(two_ranks[0].stage1, native_steps()) < CLOSE
+
+
+@pytest.mark.slow
+def test_sgd_on_two_ranks_equals_native(two_ranks: list[TwoRanks]) -> None:
     """Adam divides a wrong factor of the gradients away; SGD shows it in the losses, too."""
-    each = run_ranks(2, deepspeed_steps, 0, SGD, "fp32", 1.0)
-    assert largest_difference(each[0], native_steps(SGD)) < CLOSE
+    assert largest_difference(two_ranks[0].sgd, native_steps(SGD)) < CLOSE
+
+
+@pytest.mark.slow
+def test_a_thousandth_is_seen_on_two_ranks(two_ranks: list[TwoRanks]) -> None:
+    assert largest_difference(two_ranks[0].wrong, native_steps()) > 100 * CLOSE
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, SGD])
-def test_a_gradient_that_is_a_thousandth_wrong_is_seen(optimizer: object) -> None:
-    wrong, right = native_steps(optimizer, wrong=1.001), native_steps(optimizer)  # type: ignore[arg-type]
+def test_a_thousandth_is_seen(optimizer: OptimizerSpec) -> None:
+    wrong, right = native_steps(optimizer, wrong=1.001), native_steps(optimizer)
     assert largest_difference(wrong, right) > 100 * CLOSE
 
 
 @pytest.mark.slow
-def test_bf16_on_two_ranks_equals_native() -> None:
-    each = run_ranks(2, deepspeed_steps, 1, ADAM, "bf16", 1.0)
-    assert largest_difference(each[0], native_steps(precision="bf16")) < CLOSE
-    assert largest_difference(each[0], native_steps()) > CLOSE, "this was not bf16"
+def test_four_ranks_equal_native(four_ranks: list[FourRanks]) -> None:
+    assert all(each.stage1 == four_ranks[0].stage1 for each in four_ranks)
+    assert largest_difference(four_ranks[0].stage1, native_steps()) < CLOSE
+
+
+@pytest.mark.slow
+def test_bf16_on_two_ranks_equals_native(two_ranks: list[TwoRanks]) -> None:
+    assert largest_difference(two_ranks[0].bf16, native_steps(precision="bf16")) < CLOSE
+    assert largest_difference(two_ranks[0].bf16, native_steps()) > CLOSE, "this was not bf16"
 
 
 def test_recomputation_changes_nothing() -> None:
-    from neox.parallel.mesh import single_process
-    from tests.train.equality import CPU
-
     mesh = single_process(CPU)
     assert take_steps(native(recompute=1), mesh, steps=4) == take_steps(native(), mesh, steps=4)

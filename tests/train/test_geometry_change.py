@@ -2,61 +2,34 @@
 
 import pytest
 
-from neox.parallel.mesh import Mesh, single_process
+from neox.parallel.mesh import single_process
 from neox.train.precision import Precision
-from neox.train.step import EngineState
-from tests.train.equality import (
-    ADAM,
-    CPU,
-    Numbers,
-    deepspeed,
-    largest_difference,
-    native,
-    take_steps,
-)
-from tests.train.memory_checkpoint import MemoryCheckpoint, Plain, plain
-from tests.train.ranks import run_ranks
-
-BEFORE, AFTER = 4, 5
-
-
-def save(
-    mesh: Mesh, stage: int, precision: Precision
-) -> tuple[list[Plain], EngineState, list[Numbers]]:
-    engine = deepspeed(mesh, stage, ADAM, precision)
-    take_steps(engine, mesh, steps=BEFORE)
-    saved = plain(engine.fragments())
-    return saved, engine.state(), take_steps(engine, mesh, first=BEFORE, steps=AFTER)
-
-
-def go_on(
-    mesh: Mesh, stage: int, precision: Precision, saved: list[Plain], state: EngineState
-) -> list[Numbers]:
-    engine = deepspeed(mesh, stage, ADAM, precision)
-    engine.restore(MemoryCheckpoint(saved))
-    engine.restore_state(state)
-    return take_steps(engine, mesh, first=BEFORE, steps=AFTER)
+from tests.train.conftest import AFTER, BEFORE, FourRanks, TwoRanks
+from tests.train.equality import CPU, largest_difference, native, take_steps
+from tests.train.memory_checkpoint import MemoryCheckpoint, plain
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("stage", "precision"), [(1, "fp32"), (0, "fp32"), (1, "bf16")])
-def test_saved_on_two_ranks_goes_on_on_four_and_in_native(
-    stage: int, precision: Precision
+def test_native_goes_on_from_two_ranks(
+    two_ranks: list[TwoRanks], stage: int, precision: Precision
 ) -> None:
-    ranks = run_ranks(2, save, stage, precision)
-    saved = [piece for pieces, _, _ in ranks for piece in pieces]
-    _, state, expected = ranks[0]
-    assert state.optimizer_steps == BEFORE
-
+    saved = [rank.saved[stage, precision] for rank in two_ranks]
+    assert saved[0].state.optimizer_steps == BEFORE
     engine, mesh = native(precision=precision), single_process(CPU)
-    engine.restore(MemoryCheckpoint(saved))
-    engine.restore_state(state)
+    engine.restore(MemoryCheckpoint(piece for one in saved for piece in one.fragments))
+    engine.restore_state(saved[0].state)
     found = take_steps(engine, mesh, first=BEFORE, steps=AFTER)
-    assert largest_difference(found, expected) < 1e-6
+    assert largest_difference(found, saved[0].after) < 1e-6
 
-    if stage == 1:
-        found = run_ranks(4, go_on, 1, precision, saved, state)[0]
-        assert largest_difference(found, expected) < 1e-6
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_four_ranks_go_on_from_two(
+    two_ranks: list[TwoRanks], four_ranks: list[FourRanks], precision: Precision
+) -> None:
+    expected = two_ranks[0].saved[1, precision].after
+    assert largest_difference(four_ranks[0].went_on[precision], expected) < 1e-6
 
 
 def test_native_goes_on_bit_for_bit() -> None:
