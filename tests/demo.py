@@ -67,7 +67,9 @@ def judge() -> int:
     print(f"  resumed after step     {', '.join(map(str, resumed)) or 'never'}")
     print(f"  held-out loss          {loss:.3f} nats per token")
     print(f"  unigram entropy        {entropy:.3f} nats per token, of the same part of the text")
-    print(f"  below it by            {entropy - loss:.3f} (at least {NATS_BELOW_UNIGRAM} is asked for)")
+    print(
+        f"  below it by            {entropy - loss:.3f} (at least {NATS_BELOW_UNIGRAM} is asked for)"
+    )
     return 0 if resumed and entropy - loss >= NATS_BELOW_UNIGRAM else 1
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from neox.config.given import Given
 from neox.config.nodes import Branch, Node, from_values, parse, parse_override
 from neox.config.places import ConfigErrors, Place, Problem, problem_at
+from neox.content import shipped
 
 _NOWHERE = Place(kind="file", source="")
 
@@ -18,6 +20,8 @@ def load(
     layer_name: str = "",
 ) -> Given:
     """Read `files` (YAML or JSON, `.yml` may be left out), left to right.
+
+    A file that is not there may be one that NeoX ships: `configs/20B.yml`, `pythia/1B`.
 
     `layer` is a job kind's `config`: it beats the files, and an override beats both.
     Raises ConfigErrors with every problem found: unreadable files, unknown or twice-given
@@ -53,19 +57,36 @@ def missing_files(given: Given) -> tuple[Problem, ...]:
 
 def _read(file: Path) -> str:
     place = Place(kind="file", source=str(file))
-    with_suffix = Path(f"{file}.yml")
-    path = with_suffix if not file.exists() and with_suffix.exists() else file
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return _found(file).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         message = "is a binary file, not YAML or JSON"
     except FileNotFoundError:
-        message = "no such file"
+        message = f"no such file{_close_to(file)}"
     except IsADirectoryError:
         message = "is a directory; name a config file in it"
     except OSError as error:
         message = f"cannot be read: {(error.strerror or str(error)).lower()}"
     raise ConfigErrors([problem_at(place, message)])
+
+
+def _found(file: Path) -> Path:
+    """The file as typed, with its suffix, or on the shelf of configs; as typed where none is."""
+    on_shelf = shipped("configs") / _shelf_name(file)
+    tried = (file, Path(f"{file}.yml"), on_shelf, Path(f"{on_shelf}.yml"))
+    return next((path for path in tried if path.exists()), file)
+
+
+def _shelf_name(file: Path) -> str:
+    return str(file).removeprefix("./").removeprefix("configs/").lstrip("/")
+
+
+def _close_to(file: Path) -> str:
+    shelf = shipped("configs")
+    names = [str(path.relative_to(shelf).with_suffix("")) for path in shelf.rglob("*.yml")]
+    wanted = _shelf_name(file).removesuffix(".yml")
+    close = get_close_matches(wanted, names, n=1)
+    return f"; did you mean {close[0]}, which NeoX ships?" if close else ""
 
 
 def _settled(branch: Branch, problems: list[Problem]) -> Branch:

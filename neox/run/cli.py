@@ -49,10 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"neox: no command {name!r}\n{usage()}", file=sys.stderr)
         return ExitCode.CONFIG
     command = COMMANDS[name]
-    function: Callable[[Sequence[str]], int] = getattr(
-        importlib.import_module(command.module), command.function
-    )
+    try:
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        return _not_installed(name, error)
+    function: Callable[[Sequence[str]], int] = getattr(module, command.function)
     return function(rest)
+
+
+def _not_installed(name: str, error: ModuleNotFoundError) -> int:
+    missing = str(error.name).partition(".")[0]
+    if missing == "neox":
+        raise error  # our own mistake
+    print(
+        f"neox {name}: {sys.executable} has no module {missing}: a login-node install is without "
+        "the engine; pip install 'neox[engine]' brings it",
+        file=sys.stderr,
+    )
+    return ExitCode.REFUSED
 
 
 def usage() -> str:
