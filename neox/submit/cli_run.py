@@ -108,8 +108,13 @@ def _say(given: RunArguments, prepared: Prepared, *, written: bool) -> int:
     else:
         from neox.submit.review import review  # noqa: PLC0415
 
-        print(review(prepared.plan), end="\n" if written else "")
+        print(review(prepared.plan) if written else _unwritten(review(prepared.plan)))
     return ExitCode.DONE
+
+
+def _unwritten(review: str) -> str:
+    """The review without the files it would name, because a dry run makes none."""
+    return f"{review.partition('  written ')[0]}  dry run   nothing was written"
 
 
 def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bool:

@@ -50,6 +50,7 @@ def newest_log(run: RunPaths, rank: int | None) -> Path | None:
 def _follow(run: RunPaths, runner: Runner, kind: SchedulerKind, rank: int | None) -> int:
     find_job(run)
     tail = _Tail()
+    interval = LOOK_SECONDS if kind == "local" else ASK_SECONDS
     next_question = 0.0
     quiet_since = time.monotonic()
     alive = True
@@ -60,7 +61,7 @@ def _follow(run: RunPaths, runner: Runner, kind: SchedulerKind, rank: int | None
                 quiet_since = now
             if now >= next_question:
                 alive = _alive(run, runner, kind)
-                next_question = now + (ASK_SECONDS if alive else LAST_WORDS_SECONDS)
+                next_question = now + (interval if alive else LAST_WORDS_SECONDS)
                 quiet_since = now if alive else quiet_since
             if not alive and now - quiet_since > LAST_WORDS_SECONDS:
                 return ExitCode.DONE

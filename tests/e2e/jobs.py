@@ -104,7 +104,8 @@ def codes(run: RunPaths) -> list[object]:
 
 def losses(run: RunPaths) -> dict[int, str]:
     """Loss of every step, exact."""
-    events = [json.loads(line) for line in run.events.read_text().splitlines()]
+    whole = run.events.read_text().rpartition("\n")[0]  # the last line may just be written
+    events = [json.loads(line) for line in whole.splitlines()]
     return {e["step"]: e["loss_hex"] for e in events if e["event"] == "step"}
 
 

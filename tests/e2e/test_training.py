@@ -50,19 +50,23 @@ def test_a_job_that_meets_its_walltime_saves_and_asks_for_the_next_link(desk: De
     assert "TIME LIMIT" not in run.job_log(job.job_id).read_text()
 
 
-def test_this_machine_stops_on_request_and_goes_on_to_the_end(here: Desk) -> None:
-    run = here.run("local", "train_iters=1500")
+def test_this_machine_stops_on_request_and_goes_on_where_it_was(here: Desk) -> None:
+    words = ("num_gpus=1", "train_iters=1000000")
+    run = here.run("local", *words)
     wait_until("it trains", run.heartbeat.exists, 120)
     assert here.status(run)["state"] == "running"
     here.neox_submit("stop", str(run.root))
     assert here.wait_for_end(run, 120) == [85]
-    words = (*here.site, "--name", "local", "tiny.yml", "--continue", "--yes")
-    changed = here.neox_submit(*words, "train_iters=99", "hidden_size=64", code=4)
+    stopped_at = max(losses(run))
+    again = (*here.site, "--name", "local", "tiny.yml", "--continue", "--yes", "num_gpus=1")
+    changed = here.neox_submit(*again, "train_iters=99", "hidden_size=64", code=4)
     assert "hidden_size: 32 -> 64" in changed
-    assert "train_iters x train_batch_size: 6000 -> 396" in changed
-    here.neox_submit(*words, "train_iters=1500")
-    assert here.wait_for_end(run, 180) == [85, 0]
-    assert sorted(losses(run)) == list(range(1, 1501))
+    assert "train_iters x train_batch_size: 2000000 -> 198" in changed
+    here.neox_submit(*again, "train_iters=1000000")
+    wait_until("it goes on", lambda: max(losses(run)) > stopped_at, 120)
+    here.neox_submit("stop", str(run.root))
+    assert here.wait_for_end(run, 120) == [85, 85]
+    assert sorted(losses(run)) == list(range(1, max(losses(run)) + 1))
 
 
 def test_cancel_on_this_machine_ends_every_rank(here: Desk) -> None:
