@@ -100,6 +100,31 @@ def test_ranks_do_not_die_of_the_signal(here: Machine) -> None:
     assert ended(job)[0] == 85
 
 
+def test_a_rank_ignores_the_signal_whoever_starts_it(here: Machine) -> None:
+    here.submit(slurm(here))
+    environ = {**here.environ, "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NTASKS": "2"}
+    environ |= {"NEOX_JOB_ID": "4711", "MASTER_ADDR": "a", "MASTER_PORT": "20001"}
+    environ["FAKE_START"] = "0.3"
+    rank = subprocess.Popen([here.run / "links/1/rank.sh"], env=environ)
+    here.wait_for("phase.start.0")
+    for pid in (rank.pid, *descendants_of(rank.pid)):
+        os.kill(pid, signal.SIGUSR2)
+    assert rank.wait(20) == 0
+
+
+def test_a_signal_before_the_job_owns_its_run_is_remembered(here: Machine) -> None:
+    """And it does not stop the link before this one, which owns the run until then."""
+    before = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"])
+    here.submit(local(here))
+    job = here.start(NEOX_AFTER=f"{before.pid}:{start_time(before.pid)}", FAKE_END="stop")
+    time.sleep(0.5)
+    job.send_signal(signal.SIGUSR2)
+    time.sleep(0.3)
+    assert not (here.state / "stop").exists()
+    before.wait()
+    assert ended(job)[0] == 85
+
+
 # --- the job's code ----------------------------------------------------------------------------
 
 
