@@ -45,6 +45,8 @@ if end == "stop":
     limit = time.time() + 20
     while not os.path.exists(state + "stop") and time.time() < limit:
         time.sleep(0.02)
+    if not os.path.exists(state + "stop"):
+        sys.exit(99)  # nobody asked
     phase("save", env.get("FAKE_SAVE", "0"))
     note("saved." + job)
 elif end in ("done", "saved"):
