@@ -223,11 +223,11 @@ def _initialize(
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it; the device is given below
     os.environ.setdefault("DS_ACCELERATOR", mesh.device.type)  # no search, no warning
     import deepspeed  # noqa: PLC0415 - takes seconds, and one process never needs it
-    from deepspeed.ops import __compatible_ops__  # noqa: PLC0415
+    from deepspeed.ops.op_builder.all_ops import ALL_OPS  # noqa: PLC0415
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # its CPU start-up would otherwise compile this with g++, in every rank
-    __compatible_ops__["deepspeed_shm_comm"] = False
+    # No op can be built: it would otherwise ask by compiling, and on a CPU build one in every rank.
+    deepspeed.ops.__compatible_ops__ = dict.fromkeys(ALL_OPS, False)
     warnings.filterwarnings("ignore", "`torch.distributed.*is deprecated", FutureWarning)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its memory use, group by group
         engine, *_ = deepspeed.initialize(
