@@ -105,7 +105,6 @@ def _publish(aside: Path, folder: Path) -> bool:
 def _write(path: Path, file: File) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        os.fchmod(handle, file.mode)  # whatever the umask is
         stream.write(file.text)
         stream.flush()
         os.fsync(handle)

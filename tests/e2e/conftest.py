@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.jobs import Desk, environment
 from tests.testbed.daemons import BedError
 from tests.testbed.slurm import SlurmCluster
+from tests.testbed.ssh import SshNodes
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,18 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
         pytest.skip(f"no Slurm test bed: {str(error).splitlines()[0]}")
     yield cluster
     cluster.down()
+
+
+@pytest.fixture(scope="session")
+def ssh_nodes() -> Iterator[SshNodes]:
+    """Two nodes that mpirun reaches by ssh."""
+    nodes = SshNodes(Path(tempfile.mkdtemp(prefix="neox-ssh-")), 2)
+    try:
+        nodes.up()
+    except BedError as error:
+        pytest.skip(f"no ssh nodes: {str(error).splitlines()[0]}")
+    yield nodes
+    nodes.down()
 
 
 @pytest.fixture

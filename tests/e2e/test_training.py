@@ -4,7 +4,8 @@ import pytest
 
 from neox.run.paths import RunPaths
 from neox.submit.submissions import submissions
-from tests.e2e.jobs import Desk, losses, wait_until
+from tests.e2e.jobs import Desk, losses, ranks_seen, wait_until
+from tests.testbed.ssh import SshNodes
 
 pytestmark = pytest.mark.slow
 
@@ -82,26 +83,31 @@ def test_cancel_on_this_machine_ends_every_rank(here: Desk) -> None:
     assert run.heartbeat.stat().st_mtime == before
 
 
-def hosts(desk: Desk) -> None:
-    (desk.folder / "hosts").write_text("localhost slots=2\n")
+def hosts(desk: Desk, *lines: str) -> None:
+    (desk.folder / "hosts").write_text("\n".join([*lines, ""]))
     # Open MPI refuses root without being told twice
     desk.env |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
-def test_ranks_leave_seconds_apart_under_mpirun(here: Desk) -> None:
-    hosts(here)
-    words = ("--site", "openmpi", "--name", "mpi", "tiny.yml", "hostfile=hosts")
-    here.neox_submit(*words, "--python", here.python("leave"), "--yes")
+def test_ranks_leave_seconds_apart_under_mpirun_over_two_nodes(
+    here: Desk, ssh_nodes: SshNodes
+) -> None:
+    hosts(here, "n1 slots=2", "n2 slots=2")
+    words = ("--site", "openmpi", "--name", "mpi", "tiny.yml", "hostfile=hosts", "--nodes", "2")
+    words = (*words, "--python", here.python("leave"), "--yes")
+    here.neox_submit(*words, prefix=ssh_nodes.login)
     run = RunPaths(here.folder / "runs" / "mpi")
     assert here.wait_for_end(run, 90) == [85]
     (job,) = submissions(run)
+    seen = ranks_seen(run, job.job_id)
+    assert [seen[rank]["node"] for rank in range(4)] == ["n1", "n1", "n2", "n2"]
     left = sorted(float(p.read_text()) for p in run.state.glob(f"left.{job.job_id}.*"))
-    assert len(left) == 2
+    assert len(left) == 4
     assert left[-1] - left[0] > 4
 
 
 def test_mpirun_trains(here: Desk) -> None:
-    hosts(here)
+    hosts(here, "localhost slots=2")
     words = ("--site", "openmpi", "--name", "mpi", "tiny.yml", "hostfile=hosts", "train_iters=4")
     here.neox_submit(*words, "--yes")
     run = RunPaths(here.folder / "runs" / "mpi")

@@ -37,8 +37,11 @@ def submission(link: int, job_id: str = "7") -> Submission:
 
 
 def test_the_run_directory_is_private_and_complete(tmp_path: Path) -> None:
-    os.umask(0o022)
-    run = written(tmp_path)
+    before = os.umask(0)  # the most open one
+    try:
+        run = written(tmp_path)
+    finally:
+        os.umask(before)
     assert {path.name for path in run.root.iterdir()} == {
         "job.sh",
         "rank.sh",
