@@ -13,7 +13,7 @@ from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.models.count import parameters
 from neox.run.exit_codes import ExitCode
-from neox.run.failure import tell
+from neox.run.failure import BadNumbers, tell
 from neox.run.paths import RunPaths, run_of
 from neox.run.processes import choose_device, join, leave, use_threads
 from neox.run.rank import RankEnvironment, read_rank
@@ -65,6 +65,9 @@ def _train(job: Job) -> None:
                 write_saved(job.paths, job.job_id, ended.step)
                 _say(f"stopped: step {ended.step:,} is saved, the next link goes on from there")
         _event(session, "end", step=ended.step, done=ended.finished)
+    except BadNumbers:
+        session.wait_for_save()  # what was saved before the bad steps is sound
+        raise
     finally:
         session.close()
 

@@ -82,7 +82,9 @@ class DeepSpeedEngine:
         self._scale = LossScale(loss_scale if precision == "fp16" else None)
         model.to(mesh.device)
         named = dict(model.named_parameters())
-        initial = {name: p.detach().clone() for name, p in named.items()}
+        initial: dict[str, torch.Tensor] = {}
+        if precision != "fp32":  # DeepSpeed makes its fp32 masters from rounded weights
+            initial = {name: p.detach().to("cpu", copy=True) for name, p in named.items()}
         self._optimizer = build_optimizer(named.items(), optimizer, mesh.device)
         settings = _settings(precision, replace(zero, stage=stage), model)
         settings |= {
@@ -92,8 +94,8 @@ class DeepSpeedEngine:
         }
         self._engine = _initialize(model, self._optimizer, settings, mesh)
         self._zero = zero_of(self._engine.optimizer, precision, stage, named, mesh)
-        if precision != "fp32":
-            self._load_masters(initial)  # DeepSpeed made its masters from rounded weights
+        if initial:
+            self._load_masters(initial)
         self._engine.train()
 
     def step(self, batches: Sequence[Batch], *, lr: float, stop: bool) -> StepResult:
