@@ -55,6 +55,7 @@ about this machine
 exit codes
   0 done   1 a bug in NeoX   2 wrong config, profile or command line   3 data missing or damaged
   4 refused: a run in the way, no scheduler, no permission, a full disk
+  130 interrupted (Ctrl-C)
   With --here the job's own code (docs/how-a-job-ends.md).
 
   NEOX_DEBUG=1 shows the traceback of a bug.

@@ -125,7 +125,12 @@ def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bo
         return True
     if not around.interactive or given.json:
         return False
-    return input(f"Submit to {prepared.plan.site.name}? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        answer = input(f"Submit to {prepared.plan.site.name}? [y/N] ")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _stopped_after_writing(given: RunArguments, written: Written, refusal: str | None) -> int:
@@ -151,6 +156,9 @@ def _submitted(given: RunArguments, prepared: Prepared, jobs: tuple[Submission, 
         return ExitCode.DONE
     say_submitted(jobs)
     run = prepared.plan.run.root
+    later = prepared.plan.chain_wanted - prepared.plan.chain
+    if later > 0:
+        print(f"{later} more links than the queue takes: neox-submit chain {run} --chain {later}")
     print(f"follow it:  neox-submit logs {run} --follow\nlook at it: neox-submit status {run}")
     return ExitCode.DONE
 

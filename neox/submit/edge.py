@@ -2,11 +2,12 @@
 
 import os
 import pwd
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from neox.submit.processes import this_host
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ def look_around() -> Surroundings:
         cwd=Path.cwd(),
         home=Path(environ.get("HOME") or "/"),
         user=_user(environ),
-        hostname=socket.gethostname(),
+        hostname=this_host(),
         python=sys.executable,
         cores=len(os.sched_getaffinity(0)),
         interactive=sys.stdin.isatty() and sys.stdout.isatty(),

@@ -42,6 +42,10 @@ class Process:
         return True
 
 
+def this_host() -> str:
+    return os.uname().nodename
+
+
 def start_time(pid: int) -> int | None:
     """Start time of a live process in clock ticks; None when it is gone or a zombie."""
     try:

@@ -11,6 +11,7 @@ from neox.run.paths import RunPaths
 from neox.sites.profile import SchedulerKind
 from neox.submit.files import File, write_files
 from neox.submit.manifest import read_manifest
+from neox.submit.processes import this_host
 from neox.submit.refusal import RunDirectoryError, SchedulerError
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
@@ -109,20 +110,27 @@ def _halted() -> str:
 
 
 def _local(jobs: tuple[Submission, ...]) -> list[JobStatus]:
-    statuses = []
-    for job in jobs:
-        process = job.running_process()
-        alive = process is not None and process.alive
-        before = next((j for j in jobs if j.job_id == job.after), None)
-        waits = before is not None and (p := before.running_process()) is not None and p.alive
-        if not alive:
-            statuses.append(JobStatus(id=job.job_id, state="ended", reason="ended", native=""))
-        elif waits:
-            text = "waits for the link before it"
-            statuses.append(JobStatus(id=job.job_id, state="pending", reason=text, native=""))
-        else:
-            statuses.append(JobStatus(id=job.job_id, state="running", reason="runs", native=""))
-    return statuses
+    by_id = {job.job_id: job for job in jobs}
+    return [_local_status(job, by_id.get(job.after or "")) for job in jobs]
+
+
+def _local_status(job: Submission, before: Submission | None) -> JobStatus:
+    """A job without a scheduler is a process, and only its own machine can see it."""
+    state: JobState
+    if job.hostname != this_host():
+        state, reason = "unknown", f"it is a process of {job.hostname}; ask there"
+    elif not _runs(job):
+        state, reason = "ended", "ended"
+    elif before is not None and _runs(before):
+        state, reason = "pending", "waits for the link before it"
+    else:
+        state, reason = "running", "runs"
+    return JobStatus(id=job.job_id, state=state, reason=reason, native="")
+
+
+def _runs(job: Submission) -> bool:
+    process = job.running_process()
+    return process is not None and process.alive
 
 
 def _asked(jobs: tuple[Submission, ...], runner: Runner, dialect: Scheduler) -> list[JobStatus]:

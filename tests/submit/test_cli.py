@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -237,3 +239,25 @@ def test_output_into_a_closed_pipe_is_quiet(folder: Path) -> None:
     done = subprocess.run(argv, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("typed", "jobs"), [("y\n", 1), ("\n", 0), ("no\n", 0), ("\x04", 0)])
+def test_a_person_is_asked_and_only_yes_submits(folder: Path, typed: str, jobs: int) -> None:
+    (folder / "sbatch").write_text("#!/bin/sh\necho 7\n")
+    (folder / "sbatch").chmod(0o755)
+    primary, terminal = pty.openpty()
+    argv = [sys.executable, "-m", "neox.submit.cli", *SLURM, "--name", "asked"]
+    env = {**os.environ, "PATH": f"{folder}:/usr/bin:/bin"}
+    with subprocess.Popen(argv, stdin=terminal, stdout=terminal, stderr=terminal, env=env) as child:
+        os.close(terminal)
+        said = b""
+        while b"[y/N]" not in said:
+            said += os.read(primary, 4096)
+        os.write(primary, typed.encode())
+        with contextlib.suppress(OSError):  # the terminal closes when the program has ended
+            while block := os.read(primary, 4096):
+                said += block
+    os.close(primary)
+    assert child.returncode == 0
+    assert said.count(b"submitted link 1 as job 7") == jobs
+    assert (folder / "runs/asked/submissions.jsonl").exists() == bool(jobs)

@@ -1,6 +1,8 @@
 import json
 import os
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from neox.run.paths import RunPaths
 from neox.submit.logs import newest_log
 from neox.submit.preparing import prepare_again
+from neox.submit.processes import process, this_host
 from neox.submit.progress import last_lines, progress
 from neox.submit.refusal import RunDirectoryError, SchedulerError
 from neox.submit.status import status_lines
-from neox.submit.submissions import submissions
+from neox.submit.submissions import Submission, record, submissions
 from neox.submit.submitting import Submitter, extend, submit
 from neox.submit.track import cancel, link_states, live_jobs, stop
 from tests.submit.fake_runner import FakeRunner, says, sbatch
@@ -244,3 +247,27 @@ def test_the_newest_log_is_shown(tmp_path: Path) -> None:
     assert newest_log(run, None) == run.logs / "102.out"
     assert newest_log(run, 12) == run.logs / "a.b.12.log"
     assert newest_log(run, 3) is None
+
+
+def test_a_job_without_a_scheduler_is_seen_on_its_own_machine_only(tmp_path: Path) -> None:
+    run = written(tmp_path)
+    with subprocess.Popen(["sleep", "30"]) as child:
+        mine = Submission(
+            link=1,
+            job_id=str(child.pid),
+            after=None,
+            argv=("bash", "job.sh"),
+            time="2026-01-01T00:00:00Z",
+            user="me",
+            hostname=this_host(),
+            process=str(process(child.pid)),
+        )
+        second = replace(mine, link=2, job_id="2", after=mine.job_id)
+        elsewhere = replace(mine, link=3, job_id="3", hostname="another")
+        recycled = replace(mine, link=4, job_id="4", process=f"{child.pid}:1")
+        for job in (mine, second, elsewhere, recycled):
+            record(run, job)
+        found = [link.state for link in link_states(run, FakeRunner(), "local")]
+        child.kill()
+    assert found == ["running", "pending", "unknown", "ended"]
+    assert link_states(run, FakeRunner(), "local")[0].state == "ended"
