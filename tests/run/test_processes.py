@@ -1,0 +1,51 @@
+"""Ranks that do not find each other, and the stop file."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+
+from neox.run.failure import exit_code
+from neox.run.processes import Patience, RendezvousError, join
+from neox.run.rank import RankEnvironment
+from neox.run.stop import StopWatch
+from tests.train.ranks import free_port
+
+
+def rank(number: int, port: int) -> RankEnvironment:
+    return RankEnvironment(
+        rank=number,
+        local_rank=number,
+        world_size=2,
+        local_world_size=2,
+        master_addr="127.0.0.1",
+        master_port=port,
+        job_id="7",
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_rank_that_stays_alone_says_where_it_waited(number: int) -> None:
+    port = free_port()
+    patience = Patience(meeting=timedelta(seconds=2))
+    with pytest.raises(
+        RendezvousError, match=rf"rank {number} of 2.*127\.0\.0\.1:{port}"
+    ) as caught:
+        join(rank(number, port), torch.device("cpu"), alone_needs_group=True, patience=patience)
+    assert "\n" not in str(caught.value)
+    assert exit_code(caught.value) == 75
+
+
+def test_the_stop_file_is_looked_at_seldom_and_by_the_first_rank_alone(tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    watch = StopWatch(stop, first=True, look_seconds=1000.0)
+    assert not watch.asked()
+    stop.touch()
+    assert not watch.asked(), "it looked again too soon"
+    assert StopWatch(stop, first=True).asked()
+    assert not StopWatch(stop, first=False).asked()
+    often = StopWatch(stop, first=True, look_seconds=0.0)
+    assert often.asked()
+    stop.unlink()
+    assert often.asked(), "once asked it stays asked"
