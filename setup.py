@@ -1,4 +1,4 @@
-"""Packaging: everything that is data stands in setup.cfg; this file puts the shelves into the wheel."""
+"""Packaging: the data stands in setup.cfg; this file puts the shelves into the wheel."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The wheel, as somebody on a login node gets it: two dependencies, an empty folder, no checkout."""
+"""The wheel, as one gets it on a login node: two dependencies, an empty folder, no checkout."""
 
 import os
 import subprocess

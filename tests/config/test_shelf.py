@@ -35,5 +35,5 @@ def test_a_misspelt_name_is_answered_with_the_nearest(typed: str, meant: str) ->
 
 
 def test_a_path_far_from_every_name_is_only_not_there() -> None:
-    with pytest.raises(ConfigErrors, match="no such file$"):
+    with pytest.raises(ConfigErrors, match=r"no such file$"):
         load([Path("/somewhere/else/entirely.yml")])
