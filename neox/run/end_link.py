@@ -24,6 +24,7 @@ from pathlib import Path
 
 from neox.run.exit_codes import HALTING, MEANING, ExitCode
 from neox.run.paths import RunPaths
+from neox.run.stop import write_aside
 
 LINKS_WITHOUT_PROGRESS = 2
 
@@ -38,6 +39,7 @@ class LinkEnd:
     reason: str
     checkpoint: int | None  # step of the newest checkpoint when the link ended
     moved: bool  # is it newer than when the link before ended?
+    halted: bool  # did this link end the chain?
     time: float
 
     def to_json(self) -> str:
@@ -63,21 +65,23 @@ def end_link(paths: RunPaths, *, link: int, job_id: str, launcher: int) -> int:
     earlier = read_links(paths.links_log)
     checkpoint = newest_checkpoint(paths)
     before = earlier[-1].checkpoint if earlier else None
+    moved = checkpoint is not None and checkpoint > (-1 if before is None else before)
+    halt = why_halt(code, reason, [*(one.moved for one in _since_halt(earlier)), moved])
     end = LinkEnd(
         link=link,
         job=job_id,
         code=code,
         reason=reason,
         checkpoint=checkpoint,
-        moved=checkpoint is not None and checkpoint > (-1 if before is None else before),
+        moved=moved,
+        halted=halt is not None,
         time=round(time.time(), 3),
     )
     paths.state.mkdir(parents=True, exist_ok=True)
     with paths.links_log.open("a", encoding="utf-8") as file:
         file.write(end.to_json() + "\n")
-    halt = why_halt([*earlier, end])
     if halt is not None:
-        paths.halt.write_text(halt + "\n", encoding="utf-8")
+        write_aside(paths.halt, halt + "\n")
     print(f"link {link} (job {job_id}) ends with {code}: {reason}" + (f"; {halt}" if halt else ""))
     return code
 
@@ -105,17 +109,20 @@ def _failure(path: Path) -> tuple[int, str]:
         return ExitCode.BUG, f"{path.name} cannot be read"
 
 
-def why_halt(ends: Sequence[LinkEnd]) -> str | None:
-    """Why no next link should start; None where one may."""
-    last = ends[-1]
-    if last.code in HALTING:
-        return f"no further link: code {last.code}, {last.reason}"
-    row = ends[-LINKS_WITHOUT_PROGRESS:]
-    if len(row) == LINKS_WITHOUT_PROGRESS and not any(
-        end.moved or end.code == ExitCode.DONE for end in row
-    ):
+def why_halt(code: int, reason: str, moved: Sequence[bool]) -> str | None:
+    """Why no next link should start; None where one may. `moved`: of the links so far, in order."""
+    if code in HALTING:
+        return f"no further link: code {code}, {reason}"
+    row = moved[-LINKS_WITHOUT_PROGRESS:]
+    if code != ExitCode.DONE and len(row) == LINKS_WITHOUT_PROGRESS and not any(row):
         return f"no further link: {len(row)} in a row moved no checkpoint"
     return None
+
+
+def _since_halt(ends: Sequence[LinkEnd]) -> Sequence[LinkEnd]:
+    """Who submits a halted run again has mended something: the count begins anew."""
+    last = max((number for number, end in enumerate(ends, start=1) if end.halted), default=0)
+    return ends[last:]
 
 
 def read_links(path: Path) -> list[LinkEnd]:

@@ -4,6 +4,7 @@ Nothing but argparse is imported before it is known what is asked: `--help` answ
 a login node whose file system is slow.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from neox.submit.refusal import code_of, is_for_a_person
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `neox-submit ARGV...`; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    gc.disable()  # it would only walk what the imports have made, and the process soon ends
     try:
         return _main(words)
     except BrokenPipeError:  # `| head` has seen enough

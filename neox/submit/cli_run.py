@@ -1,17 +1,20 @@
 """`neox-submit --site SITE CONFIG...`: plan, write, review, ask, submit."""
 
+from typing import TYPE_CHECKING
+
 from neox.run.exit_codes import ExitCode
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import print_json
 from neox.submit.edge import Surroundings
 from neox.submit.identify import this_site
-from neox.submit.manifest import summary
 from neox.submit.preparing import Prepared, prepare
-from neox.submit.record import Written, write_run
 from neox.submit.refusal import UsageError
 from neox.submit.request import Request
 from neox.submit.runner import Runner
-from neox.submit.submissions import Submission
+
+if TYPE_CHECKING:
+    from neox.submit.record import Written
+    from neox.submit.submissions import Submission
 
 
 def plan_and_submit(
@@ -30,6 +33,7 @@ def plan_and_submit(
 def _write_and_submit(
     given: RunArguments, prepared: Prepared, around: Surroundings, runner: Runner
 ) -> int:
+    from neox.submit.record import write_run  # noqa: PLC0415  (--print does without these)
     from neox.submit.submitting import Submitter, run_here, submit  # noqa: PLC0415
 
     written = write_run(prepared, given.existing)
@@ -104,12 +108,18 @@ def _print_script(prepared: Prepared) -> int:
 def _say(given: RunArguments, prepared: Prepared, *, written: bool) -> int:
     """The review, as text or as JSON."""
     if given.json:
-        print_json({"plan": summary(prepared.plan), "written": written, "submitted": []})
+        print_json({"plan": _summary(prepared), "written": written, "submitted": []})
     else:
         from neox.submit.review import review  # noqa: PLC0415
 
         print(review(prepared.plan) if written else _unwritten(review(prepared.plan)))
     return ExitCode.DONE
+
+
+def _summary(prepared: Prepared) -> dict[str, object]:
+    from neox.submit.manifest import summary  # noqa: PLC0415
+
+    return summary(prepared.plan)
 
 
 def _unwritten(review: str) -> str:
@@ -133,10 +143,10 @@ def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bo
     return answer.strip().lower() in ("y", "yes")
 
 
-def _stopped_after_writing(given: RunArguments, written: Written, refusal: str | None) -> int:
+def _stopped_after_writing(given: RunArguments, written: "Written", refusal: str | None) -> int:
     run = written.prepared.plan.run.root
     if given.json:
-        plan = summary(written.prepared.plan)
+        plan = _summary(written.prepared)
         print_json({"plan": plan, "written": True, "submitted": [], "refusal": refusal})
     elif refusal is None:
         print(f"not submitted; to submit it as it is: neox-submit submit {run}")
@@ -149,10 +159,10 @@ def _stopped_after_writing(given: RunArguments, written: Written, refusal: str |
     return ExitCode.REFUSED
 
 
-def _submitted(given: RunArguments, prepared: Prepared, jobs: tuple[Submission, ...]) -> int:
+def _submitted(given: RunArguments, prepared: Prepared, jobs: "tuple[Submission, ...]") -> int:
     if given.json:
         submitted = [{"link": job.link, "job": job.job_id} for job in jobs]
-        print_json({"plan": summary(prepared.plan), "written": True, "submitted": submitted})
+        print_json({"plan": _summary(prepared), "written": True, "submitted": submitted})
         return ExitCode.DONE
     say_submitted(jobs)
     run = prepared.plan.run.root
@@ -163,7 +173,7 @@ def _submitted(given: RunArguments, prepared: Prepared, jobs: tuple[Submission, 
     return ExitCode.DONE
 
 
-def say_submitted(jobs: tuple[Submission, ...]) -> None:
+def say_submitted(jobs: "tuple[Submission, ...]") -> None:
     for job in jobs:
         after = f", after job {job.after}" if job.after else ""
         print(f"submitted link {job.link} as job {job.job_id}{after}")

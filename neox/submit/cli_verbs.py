@@ -54,7 +54,7 @@ def _folder(given: VerbArguments, around: Surroundings) -> Path:
 
 
 def _submit(given: VerbArguments, run: RunPaths, around: Surroundings, runner: Runner) -> int:
-    from neox.submit.preparing import prepare_again  # noqa: PLC0415
+    from neox.submit.run_files import prepare_again  # noqa: PLC0415
     from neox.submit.submitting import Submitter, extend, submit  # noqa: PLC0415
 
     prepared = prepare_again(run)
@@ -120,8 +120,8 @@ def _cancel(given: VerbArguments, run: RunPaths, runner: Runner) -> int:
 
 def _explain(run: RunPaths) -> int:
     from neox.submit.explain import explain  # noqa: PLC0415
-    from neox.submit.preparing import prepare_again  # noqa: PLC0415
     from neox.submit.render import render  # noqa: PLC0415
+    from neox.submit.run_files import prepare_again  # noqa: PLC0415
 
     plan = prepare_again(run).plan
     link = read_manifest(run).link

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from neox.run.paths import RunPaths
 from neox.submit.files import new_folder, write_files
 from neox.submit.manifest import digest, read_manifest
-from neox.submit.preparing import REVIEWED, Prepared, files_of
+from neox.submit.preparing import Prepared
 from neox.submit.refusal import RunDirectoryError
+from neox.submit.run_files import REVIEWED, files_of
 from neox.submit.submissions import submissions
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _write_continued(prepared: Prepared, run: RunPaths) -> Written:
 
 
 def _check_same_run(prepared: Prepared, run: RunPaths) -> None:
-    from neox.submit.preparing import prepare_again  # noqa: PLC0415
+    from neox.submit.run_files import prepare_again  # noqa: PLC0415
 
     before, now = prepare_again(run).plan.config, prepared.plan.config
     changed = differences(before, now)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from neox.run.paths import RunPaths
 from neox.submit.edge import Surroundings
 from neox.submit.files import SCRIPT, File, new_folder, read
-from neox.submit.preparing import Prepared, files_of
+from neox.submit.preparing import Prepared
 from neox.submit.record import edited_files, next_link
 from neox.submit.refusal import RunDirectoryError, SchedulerError
+from neox.submit.run_files import files_of
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
 from neox.submit.submissions import Submission, record

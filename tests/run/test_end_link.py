@@ -80,6 +80,16 @@ def test_a_new_checkpoint_between_starts_the_count_again(paths: RunPaths) -> Non
     assert not paths.halt.exists()
 
 
+def test_who_submits_a_halted_run_again_gets_two_links_again(paths: RunPaths) -> None:
+    for link in (1, 2):
+        end_link(paths, link=link, job_id=f"{link}", launcher=137)
+    paths.halt.unlink()  # neox-submit submit does this
+    end_link(paths, link=3, job_id="3", launcher=137)
+    assert not paths.halt.exists()
+    end_link(paths, link=4, job_id="4", launcher=137)
+    assert paths.halt.exists()
+
+
 def test_a_failure_file_that_was_cut_short_is_a_bug(paths: RunPaths) -> None:
     paths.failed("7").write_text('{"code": 2')
     assert end_link(paths, link=1, job_id="7", launcher=1) == 1

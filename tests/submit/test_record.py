@@ -11,11 +11,11 @@ from neox.run.paths import RunPaths
 from neox.sites.profile import Profile
 from neox.submit.codec import CodecError, decode, encode
 from neox.submit.manifest import Manifest, digest, read_manifest
-from neox.submit.preparing import prepare_again
 from neox.submit.record import edited_files, next_link, write_run
 from neox.submit.refusal import RunDirectoryError
 from neox.submit.render import render
 from neox.submit.request import Request
+from neox.submit.run_files import prepare_again
 from neox.submit.submissions import Submission, record, submissions
 from tests.submit.runs import CONFIG, prepared, written
 

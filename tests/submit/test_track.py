@@ -9,10 +9,10 @@ import pytest
 
 from neox.run.paths import RunPaths
 from neox.submit.logs import newest_log
-from neox.submit.preparing import prepare_again
 from neox.submit.processes import process, this_host
 from neox.submit.progress import last_lines, progress
 from neox.submit.refusal import RunDirectoryError, SchedulerError
+from neox.submit.run_files import prepare_again
 from neox.submit.status import status_lines
 from neox.submit.submissions import Submission, record, submissions
 from neox.submit.submitting import Submitter, extend, submit
