@@ -4,6 +4,7 @@ The first argument says what to do; the second is the run.yml that job.sh passed
     leave   save at once, then leave 0 to 6 seconds later, by rank, with code 0
     wait    live until state/stop is there, then save and leave
     fail    note a failure with code 3, and leave with it
+    slow-start, slow-save, slow-exit   as wait, but 3 s long in that phase, marked by a file
 """
 
 import json
@@ -35,6 +36,13 @@ def save(step: int) -> None:
         write_saved(paths, rank.job_id, step)
 
 
+def linger(phase: str) -> None:
+    """Be 3 s in a phase that a test waits for."""
+    if act == f"slow-{phase}":
+        (paths.state / f"phase.{phase}").touch()
+        time.sleep(3)
+
+
 if act == "leave":
     save(1)
     time.sleep(6 * rank.rank / max(1, rank.world_size - 1))
@@ -43,7 +51,12 @@ elif act == "fail":
         json.dumps({"code": 3, "rank": rank.rank, "reason": "no data"})
     )
     sys.exit(3)
+elif act in ("slow-save", "slow-exit"):  # it would have left anyway
+    linger("save")
+    save(1)
+    linger("exit")
 else:
+    linger("start")
     end = time.monotonic() + 120
     while not paths.stop.exists() and time.monotonic() < end:
         touch_heartbeat(paths)

@@ -150,12 +150,34 @@ def test_logs_follow_a_live_job_to_its_end(desk: Desk) -> None:
     assert "ends with 85" in said
 
 
-def test_the_signal_during_start_up_is_not_lost(desk: Desk, slurm_cluster: SlurmCluster) -> None:
-    run = desk.run("early", "--python", desk.python("wait"))
+@pytest.mark.parametrize("phase", ["owner", "modules", "start", "step", "save", "exit"])
+def test_the_signal_ends_a_link_with_a_save_in_every_phase(
+    desk: Desk, slurm_cluster: SlurmCluster, phase: str
+) -> None:
+    act = f"slow-{phase}" if phase in ("start", "save", "exit") else "wait"
+    words = with_slow_modules(desk) if phase == "modules" else ()
+    run = desk.run(f"signal-{phase}", "--python", desk.python(act), *words)
     (job,) = job_ids(run)
-    wait_until("the batch shell owns the run", run.owner.exists, 60)
+    if phase == "step":
+        wait_for_ranks(run, job, 2)
+    else:
+        reached = run.owner if phase == "owner" else run.state / f"phase.{phase}"
+        wait_until(f"the job is at {phase}", reached.exists, 60)
     call(["scancel", "--batch", "--signal=USR2", job], slurm_cluster.env)
     assert desk.wait_for_end(run) == [85]
+    assert run.saved(job).exists()
+    assert not run.halt.exists()
+
+
+def with_slow_modules(desk: Desk) -> tuple[str, ...]:
+    """A site of the person's own whose one module takes 3 s to load."""
+    profile = 'schema = 1\nextends = "testbed"\ntitle = "slow"\nstatus = "draft"\n'
+    (desk.folder / "sites").mkdir()
+    (desk.folder / "sites" / "slow.toml").write_text(f'{profile}[modules]\nload = ["slow"]\n')
+    marker = desk.folder / "runs" / "signal-modules" / "state" / "phase.modules"
+    load = f"touch {marker}; sleep 3; export LOADEDMODULES=slow"
+    desk.env["BASH_FUNC_module%%"] = f"() {{ {load}; }}"  # as `export -f module` would
+    return ("--site", "slow")
 
 
 @pytest.mark.parametrize(
