@@ -14,6 +14,7 @@ from neox.config.places import ConfigErrors, Origin
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.config.table import groups, table, value_of
+from neox.config.vocabulary import with_vocabulary
 from neox.config.write import as_yaml
 from neox.run.exit_codes import ExitCode
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         print("neox config: name a config file, e.g. configs/20B.yml", file=sys.stderr)
         return ExitCode.CONFIG
     try:
-        given = load(files, overrides)
+        given = with_vocabulary(load(files, overrides))
         problems = missing_files(given)
         if problems:
             raise ConfigErrors(problems)

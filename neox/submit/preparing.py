@@ -38,12 +38,14 @@ class Prepared:
 def prepare(request: Request, around: Surroundings) -> Prepared:
     """Load site, job kind and configs, and plan. Raises what they raise: errors for a person."""
     from neox.config.load import load  # noqa: PLC0415  (YAML is not needed for --help)
+    from neox.config.vocabulary import with_vocabulary  # noqa: PLC0415
     from neox.sites.load import load_site  # noqa: PLC0415
     from neox.submit.jobs import load_job  # noqa: PLC0415
 
     site = load_site(request.site, shelf("sites", environ=around.environ, cwd=around.cwd))
     job = load_job(request.job, shelf("jobs", environ=around.environ, cwd=around.cwd))
     given = load(request.configs, request.overrides, job.config, f"jobs/{job.name}.toml")
+    given = with_vocabulary(given)
     request = dataclasses.replace(request, hosts=_hosts(site, given, around))
     return planned(site, job, given, request, given.texts)
 

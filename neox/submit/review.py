@@ -57,12 +57,17 @@ def _what(plan: Plan) -> Iterator[str]:
     if not plan.geometry:
         yield f"{plan.job.title}; {files}"
         return
-    total = parameters(model_spec(plan.config)).total
-    yield f"{plan.job.title}: {_count(total)} parameters; {files}"
+    yield f"{plan.job.title}: {_parameters(plan)}; {files}"
     steps, length = plan.config.training.train_iters, plan.config.model.seq_length
     if steps is not None and length is not None:
         tokens = plan.geometry.global_batch * length
         yield f"{steps:,} steps x {_count(tokens)} tokens = {_count(steps * tokens)} tokens"
+
+
+def _parameters(plan: Plan) -> str:
+    if plan.config.tokenizer.padded_vocab_size is None:
+        return "parameters not counted, because vocab_size is not known here"
+    return f"{_count(parameters(model_spec(plan.config)).total)} parameters"
 
 
 def _where(plan: Plan) -> Iterator[str]:
