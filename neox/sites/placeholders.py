@@ -9,7 +9,7 @@ BEFORE_SUBMISSION = frozenset({"user", "account", "home", "run"})  # known to th
 IN_THE_JOB = BEFORE_SUBMISSION | {"job_id", "cores_per_rank", "local_rank", "node"}
 
 # in these tables values are set inside the job, so that they may name the job and its rank
-_INSIDE = ("env.", "container.")
+_INSIDE = ("env.", "container.", "caches.")
 _GPUS = frozenset({"gpus"})  # of a node, where they are asked for
 _ASKS_FOR_GPUS = ("scheduler.gpus_line", "launcher.flags")
 _REGEXPS = frozenset({"account.pattern", "identify.hostname"})
@@ -37,7 +37,7 @@ def allowed_in(path: str) -> frozenset[str]:
 
 
 def _check(value: Value, text: str, report: Report) -> None:
-    if value.path in _REGEXPS or value.path.startswith(_PROSE):
+    if value.path in _REGEXPS or value.path.startswith(_PROSE) or _is_of_an_account(value.path):
         return
     if value.path.startswith(_VARIABLE_ALLOWED) and _VARIABLE.fullmatch(text):
         return  # $NAME alone: a path that only a module knows
@@ -57,3 +57,7 @@ def _check(value: Value, text: str, report: Report) -> None:
             )
     if "{" in rest or "}" in rest:
         report.add(value.where, f"{value.path}: a brace that opens no placeholder")
+
+
+def _is_of_an_account(path: str) -> bool:
+    return path.startswith("queues.") and path.endswith((".account.pattern", ".account.example"))

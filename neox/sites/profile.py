@@ -44,6 +44,8 @@ class Account:
     required: bool = False  # no job without one
     pattern: str | None = None  # regular expression that a whole account name matches
     example: str | None = None  # shown when one is missing or malformed
+    # comment: a cluster that reads who pays from --comment (Slurm)
+    option: Literal["account", "comment"] = "account"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +154,15 @@ class Queue:
     per_user: Caps = Caps()
     total: Caps = Caps()
     partition: str | None = None  # for select = "qos": the partition to name beside it
+    # the scheduler's name for it, where several entries here, with nodes of their own, share one
+    known_as: str | None = None
+    features: tuple[str, ...] = ()  # of nodes, all of them asked for: --constraint=a&b (Slurm)
+    account: Account | None = None  # in place of [account], where an account is for some nodes
+
+    @property
+    def word(self) -> str:
+        """What the scheduler calls it."""
+        return self.known_as or self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +207,10 @@ class EnvWhen:
 class Network:
     """What the compute nodes reach, and how fast."""
 
-    access: Literal["none", "proxy", "open", "unknown"] = "unknown"  # from compute nodes
+    # from compute nodes to the internet; with none, Hugging Face and W&B are told to stay offline
+    access: Literal["none", "proxy", "open", "unknown"] = "unknown"
+    proxy: str | None = None  # for access = "proxy": "http://proxy.example.org:3128"
+    no_proxy: tuple[str, ...] = ()  # hosts that are reached without it
     interface: str | None = None  # that ranks meet on
     gb_per_second_per_node: float | None = None  # into the network, one way
 
@@ -215,12 +229,35 @@ class StorageArea:
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """The image that the ranks' Python lives in."""
+    """The image that the ranks' Python lives in.
 
-    kind: Literal["none", "singularity", "apptainer"] = "none"  # the command that starts it
-    image: str | None = None  # path of the .sif file
-    binds: tuple[str, ...] = ()  # folders seen inside too
-    flags: tuple[str, ...] = ()  # "--nv", "--rocm"
+    singularity, apptainer, charliecloud and shifter are commands that stand before Python in each
+    rank. pyxis and container-engine are flags of srun: whole ranks run inside.
+    """
+
+    # pyxis: srun --container-image (Enroot); container-engine: srun --environment (CSCS)
+    kind: Literal[
+        "none",
+        "singularity",
+        "apptainer",
+        "charliecloud",
+        "shifter",
+        "pyxis",
+        "container-engine",
+    ] = "none"
+    # a .sif or .sqsh file, a folder (charliecloud), a name (shifter), an .toml (container-engine)
+    image: str | None = None
+    binds: tuple[str, ...] = ()  # folders seen inside too; container-engine has them in its file
+    flags: tuple[str, ...] = ()  # "--nv", "--rocm", "--no-container-mount-home"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caches:
+    """Where libraries keep what they compile or download, instead of in $HOME."""
+
+    # of each node and job, for compiled kernels: Triton, Inductor, torch extensions, CUDA or MIOpen
+    node: str | None = None
+    shared: str | None = None  # for models and data of the Hugging Face hub, filled before the job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +328,7 @@ class Profile:
     network: Network = Network()
     storage: Mapping[str, StorageArea] = field(default_factory=dict)
     container: Container = Container()
+    caches: Caches = Caches()
     signal: Signal = Signal()
     requeue: bool = False  # may the scheduler start a failed job again by itself?
     toolchain: Toolchain = Toolchain()

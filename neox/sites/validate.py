@@ -28,6 +28,8 @@ def check_profile(profile: Profile, report: Report) -> None:
     checks.patterns()
     checks.policy()
     checks.python()
+    checks.container()
+    checks.surroundings()
     checks.facts()
 
 
@@ -214,7 +216,9 @@ class _Checks:
                 self.say(path, f"{name!r} is no name of an environment variable")
 
     def patterns(self) -> None:
+        accounts = {f"queues.{q.name}.account": q.account for q in self.profile.queues if q.account}
         for path, text in (
+            *((f"{path}.pattern", account.pattern) for path, account in accounts.items()),
             ("account.pattern", self.profile.account.pattern),
             ("identify.hostname", self.profile.identify.hostname),
         ):
@@ -239,8 +243,26 @@ class _Checks:
             self.say("python.kind", "nothing unpacks a Python on the nodes yet; name a venv there")
         if python.kind == "container" and container.kind == "none":
             self.say("python.kind", '"container" needs a [container] with kind and image')
-        if container.kind != "none" and not container.image:
+
+    def container(self) -> None:
+        container, launcher = self.profile.container, self.profile.launcher
+        if container.kind == "none":
+            return
+        if not container.image:
             self.say("container.image", f'is needed with kind = "{container.kind}"')
+        if self.profile.python.kind != "container":
+            self.say("python.kind", 'is "container", with a path inside, where there is one')
+        if container.kind in ("pyxis", "container-engine") and launcher.kind != "srun":
+            self.say("container.kind", f"{container.kind!r} is flags of srun, not {launcher.kind}")
+        if container.kind == "container-engine" and container.binds:
+            self.say("container.binds", f"stand in {container.image} itself, as `mounts`")
+
+    def surroundings(self) -> None:
+        network, caches = self.profile.network, self.profile.caches
+        if network.proxy and network.access != "proxy":
+            self.say("network.proxy", 'goes with access = "proxy"')
+        if caches.node and "{job_id}" not in caches.node:
+            self.say("caches.node", "holds {job_id}, or jobs on one node share what they compile")
 
     def facts(self) -> None:
         known = {path for path in self.profile.origins if not path.startswith("facts.")}

@@ -36,17 +36,19 @@ def choose_queue(site: Profile, name: str | None) -> Queue | Problem:
     return Problem(about="queue", text=text)
 
 
-def account_problem(site: Profile, account: str | None) -> Problem | None:
-    rule = site.account
+def account_problem(site: Profile, queue: Queue, account: str | None) -> Problem | None:
+    rule = queue.account or site.account
+    place = f"queues.{queue.name}.account" if queue.account else "account"
+    whose = f"{site.name}/{queue.name}" if queue.account else site.name
     example = rule.example or "NAME"
-    source = source_of(site, "account.pattern")
+    source = source_of(site, f"{place}.pattern")
     if account is None:
         if not rule.required:
             return None
         text = f"{site.name} charges every job to an account; use --account {example}"
     elif rule.pattern and not re.fullmatch(rule.pattern, account):
         text = (
-            f"--account {account} is no account of {site.name}, whose names match "
+            f"--account {account} is no account of {whose}, whose names match "
             f"{rule.pattern} ({source}); use one like {example}"
         )
     else:

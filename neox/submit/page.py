@@ -78,7 +78,7 @@ def job_page(plan: Plan, link: int) -> JobPage:
         has_modules=bool(reset or modules.use or modules.load),
         module_reset=Shell(" ".join(map(shell_text, reset))) if reset else None,
         prepends=_prepends(plan.site),
-        python_command=python_command(plan),
+        python_command=(*plan.job_container, (ShellVar("python"),)),
         first_host=_first_host(plan),
         layout_line=layout_line(plan),
         spawn=plan.site.launcher.kind == "spawn",
@@ -102,7 +102,7 @@ def rank_page(plan: Plan, link: int) -> RankPage:
         core_lists=Shell(
             " ".join(_cpus(node, place, binding == "wrapper") for place in plan.layout)
         ),
-        entry=(*python_command(plan), *map(literal, ("-P", "-m", "neox.run.cli")), *_entry(plan)),
+        entry=(*_rank_python(plan), *map(literal, ("-P", "-m", "neox.run.cli")), *_entry(plan)),
     )
 
 
@@ -134,8 +134,8 @@ def command_again(argv: tuple[str, ...]) -> tuple[str, ...]:
     return ("neox-submit", *(word for word in typed if word not in NOT_FOR_AGAIN), "--print")
 
 
-def python_command(plan: Plan) -> tuple[Word, ...]:
-    """How job script and ranks start Python, inside the container where there is one."""
+def _rank_python(plan: Plan) -> tuple[Word, ...]:
+    """How a rank starts Python, inside the container where there is one."""
     return (*plan.container, (ShellVar("python"),))
 
 

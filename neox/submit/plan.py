@@ -127,6 +127,7 @@ class Plan:
     hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
     checkpoint_bytes: int | None = None  # of one checkpoint
+    job_container: tuple[Word, ...] = ()  # prefix of Python in job.sh; empty for none
 
     @property
     def ranks_per_node(self) -> int:

@@ -8,7 +8,6 @@ from neox.config.spec import not_yet
 from neox.run.paths import RunPaths
 from neox.sites.profile import Profile
 from neox.submit.cost import cost_of
-from neox.submit.environment import container_prefix
 from neox.submit.job_kind import JobKind
 from neox.submit.origin import site_origin
 from neox.submit.plan import Directive, Entry, Plan
@@ -74,7 +73,8 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Scheduler) -> Plan
         master=site.launcher.master,
         hosts=(request.hosts or site.launcher.hosts)[: sized.nodes],
         python=sized.python,
-        container=container_prefix(site, root, request.cwd, sized.names),
+        container=sized.container.rank,
+        job_container=sized.container.job,
         cost=cost_of(site.cost, sized.nodes, sized.seconds),
         warnings=_warnings(case, request, sized),
         questions=_questions(site),

@@ -17,6 +17,7 @@ from neox.models.count import checkpoint_bytes
 from neox.models.spec import ModelSpec
 from neox.sites.machine import on_machine
 from neox.sites.profile import NodeType, Profile, Queue
+from neox.submit.container import ContainerWords, container_words
 from neox.submit.environment import Surroundings, python_of, surroundings
 from neox.submit.estimate import pace_of
 from neox.submit.geometry import (
@@ -81,6 +82,7 @@ class Sized:
     checkpoint_bytes: int | None
     names: Names
     around: Surroundings
+    container: ContainerWords
     python: str
     warnings: tuple[str, ...]
 
@@ -104,13 +106,15 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
     node = on_machine(case.site.node_type(queue.node_type), request.machine_cores)
     use_gpus = case.job.needs.gpus and node.gpus > 0
     nodes = _nodes(case.job, request, problems)
-    _note(problems, account_problem(case.site, request.account))
+    _note(problems, account_problem(case.site, queue, request.account))
     _note(problems, chain_problem(case.site, queue, case.job, request))
     places = _places(case, node, use_gpus, problems)
     if places is None or nodes is None:
         return problems
     names = _names(request, places, node)
-    around = surroundings(case.site, nodes, names)
+    around = surroundings(case.site, nodes, names, places)
+    forward = (*RENDEZVOUS, *(variable.name for variable in around.variables))
+    inside = container_words(case.site, run_root(request), request.cwd, names, forward)
     parts = LaunchParts(
         site=case.site,
         queue=queue,
@@ -119,8 +123,9 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
         places=places,
         use_gpus=use_gpus,
         hosts=_hosts(case.site, request, nodes),
-        forward=(*RENDEZVOUS, *(variable.name for variable in around.variables)),
+        forward=forward,
         extra=request.launch_args,
+        container=inside.launch,
     )
     started = _launched(parts, problems)
     python = python_of(case.site, request, names)
@@ -154,6 +159,7 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
         checkpoint_bytes=checkpoint_bytes(spec) if spec else None,
         names=names,
         around=around,
+        container=inside,
         python=python,
         warnings=(*_few_ranks(case.site, parts), *_geometry_warnings(divided, parts)),
     )

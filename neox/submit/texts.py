@@ -16,6 +16,7 @@ def plan_texts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from _indexed("scheduler directive", tuple(d.text for d in plan.directives))
     yield from _words("launch argument", plan.launch.argv)
     yield from _words("container argument", plan.container)
+    yield from _words("container argument", plan.job_container)
     yield from _indexed("entry", plan.entry.argv)
     for variable in (*plan.variables, *plan.rank_variables):
         yield from _words(f"variable {variable.name}", (variable.value,))

@@ -117,6 +117,7 @@ def test_a_kept_script_starts_its_ranks_as_planned(case: Case, machine: Machine)
         run=RunPaths(machine.run),
         python=machine.python,
         container=(),
+        job_container=(),
         layout=made.layout if case.site == "local" else made.layout[:2],
         nodes=1,
         request=dataclasses.replace(made.request, cwd=machine.folder),

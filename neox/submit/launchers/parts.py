@@ -23,6 +23,7 @@ class LaunchParts:
     hosts: tuple[str, ...]  # where no scheduler chooses them
     forward: tuple[str, ...]  # variables the ranks need
     extra: tuple[str, ...]  # --launch-arg ARG
+    container: tuple[Word, ...] = ()  # flags that put whole ranks into a container (srun)
 
     @property
     def ranks_per_node(self) -> int:

@@ -16,7 +16,7 @@ def launch(parts: LaunchParts) -> LaunchPlan:
     ending = ("--kill-on-bad-exit=1",)  # else the ranks of a dead one wait for it for ever
     flags = merged(counts, _binding(parts), site_flags(parts), ending)
     return LaunchPlan(
-        argv=words(("srun", *flags, *parts.extra)),
+        argv=(*words(("srun", *flags)), *parts.container, *words(parts.extra)),
         rank_variable="SLURM_PROCID",
         local_rank_variable="SLURM_LOCALID",
         size_variable="SLURM_NTASKS",

@@ -99,7 +99,7 @@ def _where(parts: JobParts) -> list[Directive]:
     site, queue = parts.site, parts.queue
     lines: list[Directive] = []
     if queue.select != "none":
-        lines.append(_line(f"-q {queue.name}", site_origin(site, f"queues.{queue.name}").text))
+        lines.append(_line(f"-q {queue.word}", site_origin(site, f"queues.{queue.name}").text))
     lines.append(_line(f"-nnodes {parts.nodes}", "--nodes"))
     if site.scheduler.alloc_flags:
         # LSF heeds one such line only, so every flag stands on it

@@ -139,7 +139,7 @@ def _what(parts: JobParts) -> list[Directive]:
     lines = [_line(f"--job-name={check_directive_text('name', parts.name)}", "--name")]
     if parts.account:
         account = check_directive_text("account", parts.account)
-        lines.append(_line(f"--account={account}", parts.account_origin))
+        lines.append(_line(f"--{parts.site.account.option}={account}", parts.account_origin))
     return lines
 
 
@@ -148,11 +148,13 @@ def _where(parts: JobParts) -> list[Directive]:
     from_queue = site_origin(site, f"queues.{queue.name}").text
     lines: list[Directive] = []
     if queue.select in ("partition", "queue"):
-        lines.append(_line(f"--partition={queue.name}", from_queue))
+        lines.append(_line(f"--partition={queue.word}", from_queue))
     elif queue.select == "qos":
         if queue.partition:
             lines.append(_line(f"--partition={queue.partition}", from_queue))
-        lines.append(_line(f"--qos={queue.name}", from_queue))
+        lines.append(_line(f"--qos={queue.word}", from_queue))
+    if queue.features:
+        lines.append(_line(f"--constraint={'&'.join(queue.features)}", from_queue))
     lines.append(_line(f"--nodes={parts.nodes}", "--nodes"))
     lines += _on_each_node(parts)
     threads = parts.node.threads_per_core
