@@ -32,6 +32,10 @@ class RunPaths:
         return self.root / "plan.json"
 
     @property
+    def review_page(self) -> Path:
+        return self.root / "review.html"
+
+    @property
     def submissions(self) -> Path:
         return self.root / "submissions.jsonl"
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from neox.run.paths import RunPaths
-from neox.submit.files import new_folder, write_files
+from neox.submit.diff import Side, side_of_run
+from neox.submit.files import File, new_folder, write_files
 from neox.submit.manifest import digest, read_manifest
 from neox.submit.preparing import Prepared
 from neox.submit.refusal import RunDirectoryError
@@ -37,14 +38,28 @@ def write_run(prepared: Prepared, existing: Existing) -> Written:
     run = prepared.plan.run
     if existing == "continue":
         return _write_continued(prepared, run)
+    previous: Side | None = None
     for number in range(2, 1000):
-        files = files_of(prepared, 1)
-        if new_folder(prepared.plan.run.root, files, INSIDE):
-            return Written(prepared=prepared, link=1)
+        here = prepared.plan.run
+        if not (here.root / "plan.json").exists():
+            files = run_directory_files(prepared, 1, previous)
+            if new_folder(here.root, files, INSIDE):
+                return Written(prepared=prepared, link=1)
         if existing == "refuse":
             raise RunDirectoryError(_already_there(run))
+        previous = _side_if_readable(here)
         prepared = prepared.again(name=f"{run.name}-{number}")
     raise RunDirectoryError(f"{run.root}: there are 999 of this name; choose another with --name")
+
+
+def run_directory_files(prepared: Prepared, link: int, previous: Side | None) -> dict[str, File]:
+    """What a link is made of, and the page that a person reads it on."""
+    from neox.submit.render import render  # noqa: PLC0415
+    from neox.submit.review_page import review_page  # noqa: PLC0415
+
+    script = render(prepared.plan, link=link)
+    page = review_page(prepared, script, link, previous)
+    return {**files_of(prepared, link, script), "review.html": File(page)}
 
 
 def next_link(run: RunPaths) -> int:
@@ -77,8 +92,17 @@ def _write_continued(prepared: Prepared, run: RunPaths) -> Written:
         )
     _check_same_run(prepared, run)
     link = next_link(run)
-    write_files(run.root, files_of(prepared, link))
+    previous = _side_if_readable(run)
+    write_files(run.root, run_directory_files(prepared, link, previous))
     return Written(prepared=prepared, link=link)
+
+
+def _side_if_readable(run: RunPaths) -> Side | None:
+    """What the page compares with; a folder that is no run, or of another version, is left out."""
+    try:
+        return side_of_run(run)
+    except ValueError:
+        return None
 
 
 def _check_same_run(prepared: Prepared, run: RunPaths) -> None:

@@ -22,16 +22,8 @@ GIGA = 1e9
 
 def review(plan: Plan) -> str:
     """The summary, ending with a newline."""
-    rows: list[str] = [*_heading(plan), ""]
-    for label, texts in (
-        ("what", _what(plan)),
-        ("where", _where(plan)),
-        ("geometry", _geometry(plan)),
-        ("time", _time(plan)),
-        ("saves", _saves(plan)),
-        ("chain", _chain(plan)),
-        ("cost", _cost(plan)),
-    ):
+    rows: list[str] = [*textwrap.wrap(heading(plan), WIDTH), ""]
+    for label, texts in figures(plan):
         rows += _row(label, texts)
     rows += ["", *_node(plan)]
     for label, notes in (
@@ -46,10 +38,25 @@ def review(plan: Plan) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _heading(plan: Plan) -> list[str]:
+def figures(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The summary's labels and their lines, not wrapped."""
+    rows = (
+        ("what", _what(plan)),
+        ("where", _where(plan)),
+        ("geometry", _geometry(plan)),
+        ("time", _time(plan)),
+        ("saves", _saves(plan)),
+        ("chain", _chain(plan)),
+        ("cost", _cost(plan)),
+    )
+    return tuple((label, tuple(texts)) for label, texts in rows)
+
+
+def heading(plan: Plan) -> str:
+    """ "20B on OLCF Frontier (documented, facts read 2026-07-22)"."""
     dates = sorted({fact.read for fact in plan.site.facts.values() if fact.read})
     read = f", facts read {dates[0]}" if dates else ""
-    return textwrap.wrap(f"{plan.run.name} on {plan.site.title} ({plan.site.status}{read})", WIDTH)
+    return f"{plan.run.name} on {plan.site.title} ({plan.site.status}{read})"
 
 
 def _what(plan: Plan) -> Iterator[str]:
@@ -190,7 +197,7 @@ def _notes(label: str, notes: Sequence[str]) -> Iterator[str]:
 
 
 def _written(plan: Plan) -> list[str]:
-    return [f"{plan.run.root}/", "job.sh rank.sh run.yml plan.json"]
+    return [f"{plan.run.root}/", "job.sh rank.sh run.yml plan.json review.html"]
 
 
 def _row(label: str, texts: Sequence[str] | Iterator[str]) -> Iterator[str]:

@@ -47,13 +47,14 @@ def test_the_run_directory_is_private_and_complete(tmp_path: Path) -> None:
         "rank.sh",
         "run.yml",
         "plan.json",
+        "review.html",
         "logs",
         "state",
         "checkpoints",
         "links",
     }
     assert mode(run.root) == mode(run.job_script) == mode(run.rank_script) == 0o700
-    assert mode(run.plan) == mode(run.run_config) == 0o600
+    assert mode(run.plan) == mode(run.run_config) == mode(run.review_page) == 0o600
     assert [path.name for path in run.root.parent.iterdir()] == ["run"]
 
 
@@ -156,12 +157,12 @@ def test_an_edited_file_is_noticed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
+    """A file system of 256 KiB."""
     if os.getuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
