@@ -56,6 +56,11 @@ def _act(words: list[str]) -> int:
         from neox.submit.doctor import doctor  # noqa: PLC0415
 
         return doctor(parse_doctor(words[1:]), around, runner)
+    if words[0] == "diff":
+        from neox.submit.cli_args import parse_diff  # noqa: PLC0415
+        from neox.submit.cli_diff import show_diff  # noqa: PLC0415
+
+        return show_diff(parse_diff(words[1:]), around)
     if words[0] in VERBS:
         from neox.submit.cli_verbs import act_on_run  # noqa: PLC0415
 

@@ -53,6 +53,18 @@ class VerbArguments:
     json: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiffArguments:
+    """neox-submit diff A [B], or diff --site A --against B CONFIG..."""
+
+    runs: tuple[str, ...]
+    output: Path | None
+    plan: RunArguments | None  # for two sites; then there are no runs
+    against: str | None
+    against_account: str | None
+    json: bool
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose errors are ours: one line that says what to type."""
 
@@ -128,6 +140,47 @@ def parse_verb(verb: str, argv: Sequence[str]) -> VerbArguments:
         follow=arguments["follow"],
         accept_edited=arguments["accept_edited"],
         json=arguments["json"],
+    )
+
+
+def parse_diff(argv: Sequence[str]) -> DiffArguments:
+    """Raises UsageError."""
+    parser = _Parser(prog="neox-submit diff", add_help=False, allow_abbrev=False)
+    parser.add_argument("--against")
+    parser.add_argument("--against-account")
+    found, rest = parser.parse_known_args(list(argv))
+    against: str | None = vars(found)["against"]
+    account: str | None = vars(found)["against_account"]
+    if against is not None:
+        plan = parse_run(rest)
+        if not plan.configs:
+            raise UsageError("diff of which config? diff --site A --against B CONFIG...")
+        return DiffArguments(
+            runs=(),
+            output=None,
+            plan=plan,
+            against=against,
+            against_account=account,
+            json=plan.json,
+        )
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--json", action="store_true")
+    given, unknown = parser.parse_known_intermixed_args(rest)
+    _refuse_unknown(parser, unknown)
+    runs: list[str] = vars(given)["runs"]
+    if not 1 <= len(runs) <= 2:
+        raise UsageError(
+            "diff of what? neox-submit diff A B (runs or links), diff RUN (its last two links), "
+            "or diff --site A --against B CONFIG..."
+        )
+    return DiffArguments(
+        runs=tuple(runs),
+        output=vars(given)["output"],
+        plan=None,
+        against=None,
+        against_account=None,
+        json=vars(given)["json"],
     )
 
 

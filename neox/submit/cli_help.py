@@ -48,6 +48,8 @@ after submission (RUN is the run directory, or a name in ./runs)
   stop RUN                                     save, leave, start no further link
   cancel RUN                                   end now: halts the run, cancels its jobs
   explain RUN                                  where each line of job.sh comes from
+  diff A [B]                                   two runs or links; of one, its last two links
+  diff --site A --against B CONFIG...          one config on two sites
 
 about this machine
   sites list|show|check    jobs list|show    doctor [--site SITE]

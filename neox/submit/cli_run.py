@@ -22,7 +22,7 @@ def plan_and_submit(
 ) -> int:
     """The default flow; returns the exit code, and raises the errors of planning and writing."""
     _check_combination(given)
-    prepared = prepare(_request(given, argv, around), around)
+    prepared = prepare(request_of(given, argv, around), around)
     if given.print_only:
         return _print_script(prepared)
     if given.dry_run:
@@ -49,7 +49,7 @@ def _write_and_submit(
     return _submitted(given, prepared, jobs)
 
 
-def _request(given: RunArguments, argv: tuple[str, ...], around: Surroundings) -> Request:
+def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings) -> Request:
     from neox.sites.times import parse_time  # noqa: PLC0415
 
     return Request(

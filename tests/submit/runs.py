@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neox.run.paths import RunPaths
 from neox.submit.cli_args import parse_run
-from neox.submit.cli_run import _request
+from neox.submit.cli_run import request_of
 from neox.submit.edge import Surroundings
 from neox.submit.preparing import Prepared, prepare
 from neox.submit.record import write_run
@@ -43,7 +43,7 @@ def prepared(folder: Path, *words: str, config: str = CONFIG) -> Prepared:
     path.write_text(config)
     typed = ("--site", "slurm", "--name", "run", str(path), *words)
     here = around(folder)
-    return prepare(_request(parse_run(typed), ("neox-submit", *typed), here), here)
+    return prepare(request_of(parse_run(typed), ("neox-submit", *typed), here), here)
 
 
 def written(folder: Path, *words: str) -> RunPaths:
