@@ -31,6 +31,8 @@ class RunArguments:
     python: str | None
     directives: tuple[str, ...]
     launch_args: tuple[str, ...]
+    sweep: tuple[str, ...]  # KEY=V1,V2
+    sweep_zip: bool
     print_only: bool
     dry_run: bool
     yes: bool
@@ -83,6 +85,8 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("-o", "--output", type=Path)
     for name in RAW:
         parser.add_argument(name, action="append", default=[])
+    parser.add_argument("--sweep", action="append", default=[])
+    parser.add_argument("--sweep-zip", action="store_true")
     for name in ("--print", "--dry-run", "--yes", "--here", "--continue", "--fresh", "--json"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("words", nargs="*")
@@ -105,6 +109,8 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         python=arguments["python"],
         directives=tuple(arguments["directive"]),
         launch_args=tuple(arguments["launch_arg"]),
+        sweep=tuple(arguments["sweep"]),
+        sweep_zip=arguments["sweep_zip"],
         print_only=arguments["print"],
         dry_run=arguments["dry_run"],
         yes=arguments["yes"],

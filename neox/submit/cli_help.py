@@ -27,6 +27,10 @@ where and how much
   --directive K=V      one more line for the scheduler; may be repeated
   --launch-arg ARG     one more argument of the launcher; may be repeated
 
+several runs at once
+  --sweep KEY=V1,V2    a run for each value, in the folder NAME; of several keys every combination
+  --sweep-zip          the first values together, the second together ...
+
 the run directory
   --name NAME          its name (the config's)
   -o, --output DIR     the folder it lies in (the site's place for runs)
@@ -47,6 +51,7 @@ after submission (RUN is the run directory, or a name in ./runs)
   logs RUN [--rank N] [--follow]               the job's output, or one rank's
   stop RUN                                     save, leave, start no further link
   cancel RUN                                   end now: halts the run, cancels its jobs
+  submit, status, stop and cancel also take the folder of a sweep: all its runs
   explain RUN                                  where each line of job.sh comes from
   diff A [B]                                   two runs or links; of one, its last two links
   diff --site A --against B CONFIG...          one config on two sites

@@ -1,7 +1,7 @@
 """What `neox-submit` prints: JSON with a schema version, or lines for a person."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 SCHEMA_VERSION = 1
 
@@ -9,6 +9,13 @@ SCHEMA_VERSION = 1
 def print_json(values: Mapping[str, object]) -> None:
     """One object on standard output; its schema_version grows when a field changes its meaning."""
     print(json.dumps({"schema_version": SCHEMA_VERSION, **values}, indent=1, ensure_ascii=False))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines, each column as wide as its widest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def ago(seconds: float) -> str:

@@ -22,6 +22,10 @@ def plan_and_submit(
 ) -> int:
     """The default flow; returns the exit code, and raises the errors of planning and writing."""
     _check_combination(given)
+    if given.sweep:
+        from neox.submit.cli_sweep import plan_and_submit_sweep  # noqa: PLC0415
+
+        return plan_and_submit_sweep(given, argv, around, runner)
     prepared = prepare(request_of(given, argv, around), around)
     if given.print_only:
         return _print_script(prepared)
@@ -94,6 +98,8 @@ def _check_combination(given: RunArguments) -> None:
         )
         if on
     ]
+    if given.sweep_zip and not given.sweep:
+        raise UsageError("--sweep-zip says how --sweep KEY=V1,V2 is meant: give that too")
     if len(ways) > 1:
         raise UsageError(f"{' and '.join(ways)} exclude each other: give one of them")
 
@@ -128,15 +134,20 @@ def _unwritten(review: str) -> str:
 
 
 def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bool:
-    """Show the review and ask; nobody there to ask means no."""
+    """Show the review and ask."""
     if not given.json:
         _say(given, prepared, written=True)
+    return agreed(given, "Submit", prepared, around)
+
+
+def agreed(given: RunArguments, what: str, prepared: Prepared, around: Surroundings) -> bool:
+    """The person's answer; nobody there to ask means no."""
     if given.yes:
         return True
     if not around.interactive or given.json:
         return False
     try:
-        answer = input(f"Submit to {prepared.plan.site.name}? [y/N] ")
+        answer = input(f"{what} to {prepared.plan.site.name}? [y/N] ")
     except EOFError:  # Ctrl-D
         print()
         return False

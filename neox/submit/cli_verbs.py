@@ -17,7 +17,13 @@ def act_on_run(given: VerbArguments, around: Surroundings, runner: Runner) -> in
     """Do what the verb says; returns the exit code."""
     if given.verb == "status" and given.run is None:
         return _status_of_all(given, around, runner)
-    run = find_run(given, around)
+    sweep = find_sweep(given, around)
+    if sweep:
+        return _act_on_sweep(sweep, given, around, runner)
+    return _act(find_run(given, around), given, around, runner)
+
+
+def _act(run: RunPaths, given: VerbArguments, around: Surroundings, runner: Runner) -> int:
     match given.verb:
         case "status":
             code = _status((run,), given, runner)
@@ -49,6 +55,44 @@ def find_run(given: VerbArguments, around: Surroundings) -> RunPaths:
     )
 
 
+def find_sweep(given: VerbArguments, around: Surroundings) -> tuple[RunPaths, ...]:
+    """The runs of the sweep that was meant; none where it is a run, or nothing."""
+    from neox.submit.sweep import runs_in  # noqa: PLC0415
+
+    assert given.run is not None
+    typed = Path(given.run).expanduser()
+    for place in (around.cwd / typed, _folder(given, around) / typed):
+        if (place / "plan.json").is_file():
+            return ()
+        runs = runs_in(place)
+        if runs:
+            return runs
+    return ()
+
+
+def _act_on_sweep(
+    runs: tuple[RunPaths, ...], given: VerbArguments, around: Surroundings, runner: Runner
+) -> int:
+    if given.verb == "status":
+        return _status(runs, given, runner, as_table=True)
+    if given.verb not in ("submit", "stop", "cancel") or given.json:
+        what = f"{given.verb} --json" if given.json else given.verb
+        raise RunDirectoryError(
+            f"{given.run}: a sweep of {len(runs)} runs, and {what} is for one of them, "
+            f"{runs[0].root} for instance"
+        )
+    from neox.submit.submissions import submissions  # noqa: PLC0415
+
+    for run in runs:
+        if given.verb == "submit" and submissions(run):
+            print(f"{run.name}: was submitted before")
+            continue
+        if given.verb == "submit":
+            print(f"{run.name}: ", end="", flush=True)
+        _act(run, given, around, runner)
+    return ExitCode.DONE
+
+
 def _folder(given: VerbArguments, around: Surroundings) -> Path:
     return around.cwd / (given.output.expanduser() if given.output else "runs")
 
@@ -74,10 +118,12 @@ def _submit(given: VerbArguments, run: RunPaths, around: Surroundings, runner: R
     return ExitCode.DONE
 
 
-def _status(runs: tuple[RunPaths, ...], given: VerbArguments, runner: Runner) -> int:
+def _status(
+    runs: tuple[RunPaths, ...], given: VerbArguments, runner: Runner, *, as_table: bool = False
+) -> int:
     from neox.submit.status import show_status  # noqa: PLC0415
 
-    return show_status(runs, runner, as_json=given.json)
+    return show_status(runs, runner, as_json=given.json, as_table=as_table)
 
 
 def _logs(given: VerbArguments, run: RunPaths, runner: Runner) -> int:

@@ -4,18 +4,23 @@ from dataclasses import asdict
 
 from neox.run.exit_codes import MEANING, ExitCode
 from neox.run.paths import RunPaths
-from neox.submit.cli_output import ago, print_json
+from neox.submit.cli_output import ago, columns, print_json
 from neox.submit.manifest import Manifest, read_manifest
 from neox.submit.progress import Progress, link_codes, progress
 from neox.submit.runner import Runner
 from neox.submit.track import LinkStatus, link_states
 
 
-def show_status(runs: tuple[RunPaths, ...], runner: Runner, *, as_json: bool) -> int:
+def show_status(
+    runs: tuple[RunPaths, ...], runner: Runner, *, as_json: bool, as_table: bool = False
+) -> int:
     """Print what is known; a scheduler that is silent is part of the answer, not an error."""
     found = [_look(run, runner) for run in runs]
     if as_json:
         print_json({"runs": found})
+        return ExitCode.DONE
+    if as_table:
+        print("\n".join(_table(runs, runner)))
         return ExitCode.DONE
     for number, run in enumerate(runs):
         lines = status_lines(run, runner)
@@ -35,6 +40,19 @@ def status_lines(run: RunPaths, runner: Runner) -> list[str]:
         lines.append(f"  event  {now.last_event}")
     lines += [_link_line(link, codes) for link in links]
     return lines
+
+
+def _table(runs: tuple[RunPaths, ...], runner: Runner) -> list[str]:
+    """One line a run: for a sweep, which is compared."""
+    rows = [("run", "job", "step", "loss", "state")]
+    for run in runs:
+        manifest, now = read_manifest(run), progress(run)
+        links = link_states(run, runner, manifest.site.scheduler.kind)
+        job = links[-1].job_id if links else "-"
+        step = f"{now.step:,}" if now.step is not None else "-"
+        loss = f"{now.loss:.4f}" if now.loss is not None else "-"
+        rows.append((run.name, job, step, loss, overall(links, now)))
+    return list(columns(rows))
 
 
 def overall(links: tuple[LinkStatus, ...], now: Progress) -> str:
