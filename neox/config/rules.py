@@ -227,6 +227,27 @@ def _weights(findings: Findings, name: str, paths: Paths | None, weights: Weight
         findings.add(name, "weights must be at least 0, and one of them above")
 
 
+def _labels(config: RunConfig, findings: Findings) -> None:
+    data = config.data
+    for name, paths, labels in (
+        ("train", data.train_data_paths, data.train_label_data_paths),
+        ("valid", data.valid_data_paths, data.valid_label_data_paths),
+        ("test", data.test_data_paths, data.test_label_data_paths),
+    ):
+        if labels is not None and len(labels) != len(paths or ()):
+            message = f"{len(labels)} label paths for {len(paths or ())} {name}_data_paths"
+            findings.add(f"{name}_label_data_paths", f"{message}; give one for each")
+
+
+def _order(config: RunConfig, findings: Findings) -> None:
+    data = config.data
+    if data.order == "per-epoch" and data.pack_impl != "packed":
+        message = f"per-epoch is for pack_impl: packed, not {data.pack_impl}; delete one of the two"
+        findings.add("order", message)
+    if data.weight_by_size and data.weight_by_num_documents:
+        findings.add("weight_by_size", "contradicts weight_by_num_documents; delete one of the two")
+
+
 def _extra_args(config: RunConfig, findings: Findings) -> None:
     for key in config.deepspeed.deepspeed_extra_args or {}:
         if key in table():
@@ -241,6 +262,8 @@ _RULES: tuple[Check, ...] = (
     _loss,
     _split,
     _paths,
+    _labels,
+    _order,
     _extra_args,
 )
 

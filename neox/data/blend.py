@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neox.data.errors import DataError
 from neox.data.order import IntArray
 
 SPARE = 1.005  # each set is asked for half a percent more than its share
-MOST_SETS = 255  # the set of a sample is stored in a byte
+MOST_IN_A_BYTE = 255  # up to here the set of a sample is stored in a byte, as there
+MOST_SETS = 65_535
+STRETCH = 1024  # samples that one stretch of the loop draws
+SIDE_BY_SIDE = 1024  # stretches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
     """Sample i of the blend is sample `within[i]` of set `sets[i]`."""
 
-    sets: IntArray  # uint8 [n]
+    sets: IntArray  # uint8, or uint16 above 255 sets [n]
     within: IntArray  # int64 [n]
 
 
@@ -44,20 +48,64 @@ def samples_per_set(weights: Sequence[float], samples: int) -> list[int]:
 
 
 def blend(weights: Sequence[float], samples: int) -> Blend:
-    """Give each next sample to the set that lies furthest behind its share; first set on a tie."""
-    shares = normalised(weights)
-    sets = np.empty(samples, np.uint8)
+    """Give each next sample to the set that lies furthest behind its share; first set on a tie.
+
+    The rule is a loop over samples. Stretches of it run side by side from guessed states, and
+    those whose guess the stretch before does not confirm run again, from where that one ended:
+    wrong guesses meet the true course within a few samples of each set, so once is the rule.
+    """
+    shares = np.array(normalised(weights), np.float64)
+    small = len(shares) <= MOST_IN_A_BYTE
+    sets: IntArray = np.empty(samples, np.uint8) if small else np.empty(samples, np.uint16)
     within = np.empty(samples, np.int64)
-    used = [0] * len(shares)
-    numbers = range(len(shares))
-    for i in range(samples):
-        drawn = float(i or 1)
-        behind = [shares[d] * drawn - used[d] for d in numbers]
-        chosen = behind.index(max(behind))
-        sets[i] = chosen
-        within[i] = used[chosen]
-        used[chosen] += 1
+    used = np.zeros(len(shares), np.int64)
+    for first in range(0, samples, STRETCH * SIDE_BY_SIDE):
+        last = min(samples, first + STRETCH * SIDE_BY_SIDE)
+        starts = np.arange(first, last, STRETCH)
+        entry = _guesses(shares, starts)
+        entry[0] = used
+        chosen, counts, leaving = _stretches(shares, starts, entry)
+        while len(wrong := np.flatnonzero((entry[1:] != leaving[:-1]).any(axis=1)) + 1):
+            entry[wrong] = leaving[wrong - 1]
+            again = _stretches(shares, starts[wrong], entry[wrong])
+            chosen[wrong], counts[wrong], leaving[wrong] = again
+        sets[first:last] = chosen.reshape(-1)[: last - first]
+        within[first:last] = counts.reshape(-1)[: last - first]
+        used = leaving[-1]
     return Blend(sets=sets, within=within)
+
+
+def _guesses(shares: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each set was probably drawn before `starts`: its share, rounded to a right sum."""
+    exact = starts[:, None] * shares
+    guess = np.floor(exact).astype(np.int64)
+    missing = starts - guess.sum(axis=1)
+    rank = np.argsort(np.argsort(guess - exact, axis=1, kind="stable"), axis=1, kind="stable")
+    rounded: NDArray[np.int64] = guess + (rank < missing[:, None])
+    return rounded
+
+
+def _stretches(
+    shares: NDArray[np.float64], starts: NDArray[np.int64], entry: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Chosen sets and their counts [stretches, STRETCH], and the state at the end of each."""
+    rows = np.arange(len(starts))
+    used = entry.astype(np.float64)  # exact below 2^53
+    chosen = np.empty((STRETCH, len(starts)), np.int64)
+    counts = np.empty((STRETCH, len(starts)), np.int64)
+    for step in range(STRETCH):
+        drawn = np.maximum(starts + step, 1).astype(np.float64)
+        best = np.argmax(drawn[:, None] * shares - used, axis=1)
+        chosen[step] = best
+        counts[step] = used[rows, best]
+        used[rows, best] += 1
+    return chosen.T.copy(), counts.T.copy(), used.astype(np.int64)
+
+
+def weights_by_size(documents: Sequence[int], alpha: float) -> list[float]:
+    """Weights proportional to (number of documents)^alpha: what GPT-NeoX documents."""
+    total = sum(documents)
+    return normalised([(count / total) ** alpha for count in documents])
 
 
 def weights_by_documents(documents: Sequence[int], alpha: float) -> list[float]:

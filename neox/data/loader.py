@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from neox.data.batch import Batch
 from neox.data.errors import DataError
-from neox.data.samples import Samples
+from neox.data.samples import Rows, Samples
 
 STEPS_AHEAD = 2
 LOOK_AGAIN = 0.2  # seconds between a blocked thread's looks at whether it should end
@@ -65,8 +65,8 @@ class Loader:
     Ends with StopIteration at sample `stop` (default: never) and raises DataError where a step
     would run past the samples of the order.
 
-    `sum_over_ranks` adds a number over all data ranks. Only eod_mask_loss needs a weight that is
-    not constant; without the function each rank then reads the samples of the whole step.
+    `sum_over_ranks` adds a number over all data ranks. Only labels and eod_mask_loss need a weight
+    that is not constant; without the function each rank then reads the whole step's samples.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Loader:
         self._geometry = geometry
         self._stop = stop
         self._masking = masking or Masking()
+        self._all_count = self._masking.eod is None and not samples.labelled
         self._sum_over_ranks = sum_over_ranks
         self._ready: queue.Queue[list[Batch] | Exception | None] = queue.Queue(STEPS_AHEAD)
         self._ending = threading.Event()
@@ -144,15 +145,24 @@ class Loader:
         geometry = self._geometry
         self._require(start)
         numbers = geometry.step_numbers(start)
-        tokens = self._samples.read(numbers.reshape(-1))
-        self._check_vocabulary(tokens, numbers)
-        mask = self._mask(tokens)
+        rows = self._samples.rows(numbers.reshape(-1))
+        self._check_vocabulary(rows.tokens, numbers)
+        mask = self._mask(rows)
         weight = self._weight(start, mask)
         shape = (geometry.accumulation, geometry.micro_batch, -1)
-        tokens_by_batch = torch.from_numpy(tokens.reshape(shape))
+        tokens_by_batch = torch.from_numpy(rows.tokens.reshape(shape))
+        targets = None
+        if rows.labels is not None:
+            labels = np.maximum(rows.labels[:, 1:], 0)  # an index even where it does not count
+            targets = torch.from_numpy(labels.reshape(shape))
         mask_by_batch = torch.from_numpy(mask.reshape(shape))
         return [
-            Batch(tokens=tokens_by_batch[m], loss_mask=mask_by_batch[m], weight=weight)
+            Batch(
+                tokens=tokens_by_batch[m],
+                loss_mask=mask_by_batch[m],
+                weight=weight,
+                targets=None if targets is None else targets[m],
+            )
             for m in range(geometry.accumulation)
         ]
 
@@ -163,7 +173,8 @@ class Loader:
                 f"the next step needs samples {start:,} to {end:,}, but the order of this run "
                 f"holds {there:,}, made for the train_iters (or eval_iters) and train_batch_size "
                 "it began with. A longer order would be another order, so a run cannot be "
-                "lengthened past them: lower train_iters, or begin a new run from its weights"
+                "lengthened past them: lower train_iters, or begin a new run from its weights "
+                "(with order: per-epoch it may be lengthened)"
             )
 
     def _check_vocabulary(self, tokens: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
@@ -178,24 +189,27 @@ class Loader:
             f"{limit - 1}; the data was prepared with another tokenizer than vocab_file"
         )
 
-    def _mask(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        if self._masking.eod is None:
-            return np.ones((len(tokens), tokens.shape[1] - 1), np.float32)
-        mask: NDArray[np.float32] = (tokens[:, :-1] != self._masking.eod).astype(np.float32)
+    def _mask(self, rows: Rows) -> NDArray[np.float32]:
+        count, width = rows.tokens.shape
+        mask = np.ones((count, width - 1), np.float32)
+        if self._masking.eod is not None:
+            mask[rows.tokens[:, :-1] == self._masking.eod] = 0
+        if rows.labels is not None:
+            mask[rows.labels[:, 1:] < 0] = 0
         return mask
 
     def _weight(self, start: int, mask: NDArray[np.float32]) -> float:
         geometry = self._geometry
-        if self._masking.eod is None:
+        if self._all_count:
             return float(geometry.step_samples * mask.shape[1])
         if geometry.data_size == 1 or self._sum_over_ranks is not None:
             return float(mask.sum(dtype=np.float64))
         whole = np.arange(start, start + geometry.step_samples, dtype=np.int64)
-        return float(self._mask(self._samples.read(whole)).sum(dtype=np.float64))
+        return float(self._mask(self._samples.rows(whole)).sum(dtype=np.float64))
 
     def _with_summed_weight(self, step: list[Batch]) -> list[Batch]:
         """Communicate where the step is used: a collective in the thread could meet another."""
-        if self._sum_over_ranks is None or self._masking.eod is None:
+        if self._sum_over_ranks is None or self._all_count:
             return step
         weight = self._sum_over_ranks(step[0].weight)
-        return [Batch(tokens=one.tokens, loss_mask=one.loss_mask, weight=weight) for one in step]
+        return [replace(one, weight=weight) for one in step]

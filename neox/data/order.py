@@ -38,6 +38,12 @@ def epochs_needed(tokens: int, seq_length: int, samples: int) -> int:
     return max(1, -(-(samples * seq_length + 1) // tokens))
 
 
+def require_seed(seed: int) -> None:
+    """Raises DataError when the generator takes no such seed."""
+    if not 0 <= seed < 2**32:
+        raise DataError(f"seed: {seed} is outside 0 to {2**32 - 1}, which the data order needs")
+
+
 def build_order(
     sizes: NDArray[np.int32], chosen: range, *, seq_length: int, samples: int, seed: int
 ) -> Order:
@@ -45,8 +51,7 @@ def build_order(
 
     Raises DataError when they hold no token, or the generator takes no such seed.
     """
-    if not 0 <= seed < 2**32:
-        raise DataError(f"seed: {seed} is outside 0 to {2**32 - 1}, which the data order needs")
+    require_seed(seed)
     lengths: NDArray[np.int32] = np.array(sizes[chosen.start : chosen.stop])  # aligned copy
     tokens = int(lengths.sum(dtype=np.int64))
     if tokens == 0:

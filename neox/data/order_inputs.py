@@ -22,6 +22,7 @@ class SetInputs:
     last: int
     weight: float  # normalised; 1 where there is only one set
     samples: int  # how many were asked of this set
+    labels: str = ""  # fingerprint of the label file, where there is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ class OrderInputs:
     seq_length: int
     split: str  # as given; empty where every part has its own files
     sets: tuple[SetInputs, ...]
+    order: str = "gpt-neox"
+    packing: str = "packed"
+    allow_chopped: bool = True
 
     def to_json(self) -> dict[str, object]:
         plain: dict[str, object] = asdict(self)
@@ -56,10 +60,18 @@ class OrderInputs:
 
 def require_same_order(saved: OrderInputs, now: OrderInputs) -> None:
     """Raises OrderMismatch naming everything that changed since `saved`."""
+    longer = saved.order == now.order == "per-epoch"  # n may change: what was read stays first
     changes = [
         f"{name} was {before!r} and is {after!r}"
         for name, before, after in (
-            ("the number of samples (train_iters x train_batch_size)", saved.samples, now.samples),
+            (
+                "the number of samples (train_iters x train_batch_size)",
+                now.samples if longer else saved.samples,
+                now.samples,
+            ),
+            ("order", saved.order, now.order),
+            ("pack_impl", saved.packing, now.packing),
+            ("allow_chopped", saved.allow_chopped, now.allow_chopped),
             ("seed", saved.seed, now.seed),
             ("seq_length", saved.seq_length, now.seq_length),
             ("split", saved.split, now.split),
@@ -85,6 +97,8 @@ def _set_changes(before: SetInputs, after: SetInputs) -> list[str]:
             f"documents of {after.path} were {before.first} to {before.last} "
             f"and are {after.first} to {after.last}"
         )
+    if before.labels != after.labels:
+        changes.append(f"the labels of {after.path} changed")
     if before.weight != after.weight:
         changes.append(f"the weight of {after.path} was {before.weight} and is {after.weight}")
     return changes

@@ -22,7 +22,9 @@ from neox.data.errors import DataError
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
 HEADER = struct.Struct("<9sQBQQ")
-# GPT-NeoX's table; Megatron-LM's gives 6 and 7 other meanings.
+# GPT-NeoX's table. Megatron-LM's gives 6 and 7 other meanings (megatron/core/datasets/
+# indexed_dataset.py: 6 float64, 7 float32): the width of what lies in .bin tells whose it is.
+FLOATS: dict[int, np.dtype[np.generic]] = {4: np.dtype("<f4"), 8: np.dtype("<f8")}
 DTYPES: dict[int, np.dtype[np.generic]] = {
     1: np.dtype("<u1"),
     2: np.dtype("<i1"),
@@ -78,8 +80,8 @@ class TokenFile:
         index = _map(self.idx_path)
         header = _read_header(index, self.idx_path)
         count, base = header.sequences, HEADER.size
-        self.dtype = header.dtype
         self.sizes: NDArray[np.int32] = np.frombuffer(index, "<i4", count, base)
+        self.dtype = self._told_apart(header.dtype)
         self.offsets: NDArray[np.int64] = np.frombuffer(index, "<i8", count, base + 4 * count)
         self.documents: NDArray[np.int64] = np.frombuffer(
             index, "<i8", header.document_entries, base + 12 * count
@@ -138,6 +140,13 @@ class TokenFile:
             raise TokenFileError(
                 f"{self.idx_path}: the document index runs backward at document {backward[0] + 1}"
             )
+
+    def _told_apart(self, dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+        values = int(self.sizes.sum(dtype=np.int64)) if dtype in FLOATS.values() else 0
+        if values <= 0:
+            return dtype
+        width, rest = divmod(self.bin_path.stat().st_size, values)
+        return FLOATS[width] if rest == 0 and width in FLOATS else dtype
 
     def _check_documents(self) -> None:
         entries = self.documents

@@ -14,7 +14,7 @@ class CausalLanguageModel:
         return batch.tokens[:, :-1]
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> LossParts:
-        targets = batch.tokens[:, 1:]
+        targets = batch.tokens[:, 1:] if batch.targets is None else batch.targets
         each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         mask = batch.loss_mask.flatten()
         return LossParts(total=(each * mask).sum(), weight=mask.sum())

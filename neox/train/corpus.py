@@ -1,7 +1,12 @@
 """The samples of training, validation and test, from the config's data keys."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
+import torch.distributed as dist
+
+from neox.config.arguments.data import Paths, Weights
 from neox.config.run_config import RunConfig
 from neox.data.errors import DataError
 from neox.data.loader import Geometry, Loader, Masking
@@ -17,6 +22,8 @@ from neox.data.sources import (
 )
 from neox.data.splits import Part, split_range
 from neox.data.token_file import TokenFile
+from neox.data.tokenizers import load_tokenizer
+from neox.parallel.mesh import Mesh
 
 
 def training_order(config: RunConfig, cache: Path | None = None) -> Samples:
@@ -47,13 +54,22 @@ def test_order(config: RunConfig, cache: Path | None = None) -> Samples | None:
     return _open(config, Part.TEST, wanted, cache)
 
 
-def training_loader(samples: Samples, geometry: Geometry, *, start: int, vocab_size: int) -> Loader:
+def training_loader(
+    config: RunConfig,
+    samples: Samples,
+    geometry: Geometry,
+    mesh: Mesh,
+    *,
+    start: int,
+    vocab_size: int,
+) -> Loader:
     return Loader(
         samples,
         geometry,
         start=start,
         stop=len(samples),
-        masking=Masking(vocab_size=vocab_size),
+        masking=_masking(config, vocab_size),
+        sum_over_ranks=_sum_over(mesh),
     )
 
 
@@ -68,8 +84,31 @@ def evaluation_loader(
         geometry,
         start=start,
         stop=start + length,
-        masking=Masking(vocab_size=vocab_size),
+        masking=_masking(config, vocab_size),
+        sum_over_ranks=lambda weight: weight,  # an evaluation sums the weights itself
     )
+
+
+def _masking(config: RunConfig, vocab_size: int) -> Masking:
+    if not config.data.eod_mask_loss:
+        return Masking(vocab_size=vocab_size)
+    section = config.tokenizer
+    tokenizer = load_tokenizer(section.tokenizer_type, section.vocab_file, section.merge_file)
+    if tokenizer.eod is None:
+        raise DataError(f"eod_mask_loss: {section.vocab_file} has no end-of-document token")
+    return Masking(vocab_size=vocab_size, eod=tokenizer.eod)
+
+
+def _sum_over(mesh: Mesh) -> Callable[[float], float]:
+    def summed(weight: float) -> float:
+        total = torch.tensor(weight, dtype=torch.float64, device=mesh.device)
+        if mesh.data_group is not None:
+            dist.all_reduce(total, group=mesh.data_group)
+        if not total:
+            raise DataError("no token of the next step counts: its labels mask all of it")
+        return float(total)
+
+    return summed
 
 
 def _open(config: RunConfig, part: Part, samples: int, cache: Path | None) -> Samples:
@@ -78,29 +117,43 @@ def _open(config: RunConfig, part: Part, samples: int, cache: Path | None) -> Sa
         samples=samples,
         seq_length=config.model.seq_length,
         seed=config.training.seed,
+        packing=config.data.pack_impl,
+        allow_chopped=config.data.allow_chopped,
+        order=config.data.order,
         cache=cache,
     )
     data = config.data
     if data.data_path is not None:
         return open_split(SplitSource(data_path=data.data_path, split=data.split), part, request)
-    paths, weights = _sets(config, part)
+    paths, weights, labels = _sets(config, part)
     if not paths:
         raise DataError(
             f"no {part.value} data: give data_path with split, or {part.value}_data_paths"
         )
     equal = tuple(1.0 for _ in paths)
-    return open_blend(BlendSource(paths=paths, weights=weights or equal), request)
+    source = BlendSource(
+        paths=paths,
+        weights=weights or equal,
+        by_documents=data.weight_by_num_documents,
+        by_size=data.weight_by_size,
+        alpha=data.weighted_sampler_alpha,
+        labels=labels,
+    )
+    return open_blend(source, request)
 
 
-def _sets(config: RunConfig, part: Part) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+def _sets(config: RunConfig, part: Part) -> tuple[Paths, Weights | None, Paths | None]:
     data = config.data
     match part:
         case Part.TRAIN:
-            return data.train_data_paths or (), data.train_data_weights
+            paths, labels = data.train_data_paths, data.train_label_data_paths
+            return paths or (), data.train_data_weights, labels
         case Part.VALID:
-            return data.valid_data_paths or (), data.valid_data_weights
+            paths, labels = data.valid_data_paths, data.valid_label_data_paths
+            return paths or (), data.valid_data_weights, labels
         case Part.TEST:
-            return data.test_data_paths or (), data.test_data_weights
+            paths, labels = data.test_data_paths, data.test_label_data_paths
+            return paths or (), data.test_data_weights, labels
 
 
 def _has_test(config: RunConfig) -> bool:

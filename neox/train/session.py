@@ -126,8 +126,10 @@ class Session:
         origin = agree(mesh, lambda: find_origin(config, self.checkpoints))
         self.start: Start = begin(self.engine, origin, self._training.inputs)
         self._loader = corpus.training_loader(
+            config,
             self._training,
             self._geometry,
+            mesh,
             start=self.start.samples,
             vocab_size=self.spec.vocab_size,
         )

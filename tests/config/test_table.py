@@ -12,7 +12,14 @@ from neox.config.run_config import RunConfig
 from neox.config.table import groups, record_in, table
 
 ROOT = Path(__file__).parents[2]
-OURS = {"engine", "loss_reduction", "vocab_size", "data_parallel_size"}
+OURS = {
+    "engine",
+    "loss_reduction",
+    "vocab_size",
+    "data_parallel_size",
+    "order",
+    "weight_by_size",
+}
 DEEPSPEEDS = {"zero_allow_untested_optimizer"}  # accepted there through DeepSpeed
 
 # Arguments whose readers are not written yet. Empty when the house is finished.

@@ -124,3 +124,16 @@ def test_fingerprint_follows_content_not_place(tmp_path):
     longer = TokenFile(write_tokens(tmp_path / "longer", [*DOCUMENTS, []]))
     assert one.fingerprint == two.fingerprint
     assert len({one.fingerprint, other.fingerprint, longer.fingerprint}) == 3
+
+
+@pytest.mark.parametrize(("code", "dtype"), [(6, "<f8"), (7, "<f4"), (6, "<f4"), (7, "<f8")])
+def test_megatron_and_neox_number_the_floats_differently(tmp_path, code, dtype):
+    """Megatron-LM: 6 float64, 7 float32; GPT-NeoX: the other way round. The bytes decide."""
+    prefix = write_tokens(tmp_path / "t", [[1, 2, 3], [4]], dtype)
+    index = prefix.with_name("t.idx")
+    raw = bytearray(index.read_bytes())
+    raw[17] = code
+    index.write_bytes(raw)
+    file = TokenFile(prefix)
+    assert file.dtype == dtype
+    assert file.sequence(0).tolist() == [1, 2, 3]

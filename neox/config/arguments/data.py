@@ -8,11 +8,9 @@ from neox.config.arguments.argument import argument
 Paths = tuple[str, ...]
 Weights = tuple[float, ...]
 
-_LABELS = "label files are not read yet"
 _REWARDS = "reward files are not read yet"
 _PAIRS = "preference pairs are not built yet"
 _ONLINE = "online data is not built yet"
-_PACKING = "only packed samples are built"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +25,9 @@ class Data:
     train_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
     valid_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
     test_data_weights: Weights | None = argument(None, "Their shares. Default: equal.")
-    train_label_data_paths: Paths | None = argument(
-        None, "Labels beside train_data_paths.", not_yet=_LABELS
-    )
-    valid_label_data_paths: Paths | None = argument(
-        None, "Labels beside valid_data_paths.", not_yet=_LABELS
-    )
-    test_label_data_paths: Paths | None = argument(
-        None, "Labels beside test_data_paths.", not_yet=_LABELS
-    )
+    train_label_data_paths: Paths | None = argument(None, "Labels beside train_data_paths.")
+    valid_label_data_paths: Paths | None = argument(None, "Labels beside valid_data_paths.")
+    test_label_data_paths: Paths | None = argument(None, "Labels beside test_data_paths.")
     train_reward_data_paths: Paths | None = argument(
         None, "Rewards beside train_data_paths.", not_yet=_REWARDS
     )
@@ -72,12 +64,13 @@ class Data:
     weight_by_num_documents: bool = argument(
         False,
         "Weigh sets by their number of documents.",
-        not_yet="weights by document counts are not built; give the weights",
     )
     weighted_sampler_alpha: float = argument(
         1.0,
         "Exponent of those weights, p^alpha x (1 - p).",
-        not_yet="weights by document counts are not built; give the weights",
+    )
+    weight_by_size: bool = argument(
+        False, "Weigh sets by p^weighted_sampler_alpha, p their share of all documents."
     )
     data_impl: Literal["infer", "mmap", "cached"] = argument(
         "infer",
@@ -92,10 +85,13 @@ class Data:
         note="token files are read as they are needed",
     )
     pack_impl: Literal["packed", "pack_until_overflow", "unpacked"] = argument(
-        "packed", "How documents become samples of equal length.", not_yet=_PACKING
+        "packed", "How documents become samples of equal length."
     )
-    allow_chopped: bool = argument(
-        True, "Keep documents that are longer than a sample, cut.", not_yet=_PACKING
+    allow_chopped: bool = argument(True, "Keep documents that are longer than a sample, cut.")
+    order: Literal["gpt-neox", "per-epoch"] = argument(
+        "gpt-neox",
+        "How documents are shuffled: those of all epochs together, or each epoch by itself, so "
+        "that a run may be lengthened.",
     )
     dataset_impl: Literal["gpt2", "pairwise", "online"] = argument(
         "gpt2",
@@ -103,7 +99,7 @@ class Data:
         not_yet="only token files are built",
     )
     eod_mask_loss: bool = argument(
-        False, "Leave end-of-document tokens out of the loss.", not_yet="it is not built yet"
+        False, "Leave what follows an end-of-document token out of the loss."
     )
     num_workers: int = argument(
         2,
