@@ -11,6 +11,7 @@ from neox.config.spec import model_spec
 from neox.models.count import parameters
 from neox.sites.ranges import print_cores
 from neox.sites.times import print_time
+from neox.submit.demands import memory_lines, network_lines
 from neox.submit.evidence import source_of
 from neox.submit.plan import Plan
 
@@ -44,6 +45,8 @@ def figures(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("what", _what(plan)),
         ("where", _where(plan)),
         ("geometry", _geometry(plan)),
+        ("memory", memory_lines(plan)),
+        ("network", network_lines(plan)),
         ("time", _time(plan)),
         ("saves", _saves(plan)),
         ("chain", _chain(plan)),

@@ -39,6 +39,7 @@ from neox.submit.limits import (
     chain_problem,
     choose_queue,
 )
+from neox.submit.memory_advice import memory_warning
 from neox.submit.places import Names
 from neox.submit.plan import Geometry, LaunchPlan
 from neox.submit.problem import Problem, Remedy
@@ -161,7 +162,11 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
         around=around,
         container=inside,
         python=python,
-        warnings=(*_few_ranks(case.site, parts), *_geometry_warnings(divided, parts)),
+        warnings=(
+            *_few_ranks(case.site, parts),
+            *_geometry_warnings(divided, parts),
+            *_memory_warnings(divided, spec, parts),
+        ),
     )
 
 
@@ -307,6 +312,16 @@ def _geometry_warnings(divided: Divided, parts: LaunchParts) -> list[str]:
     if divided.geometry is None:
         return []
     return geometry_warnings(divided.config, divided.geometry, parts.node, parts.places)
+
+
+def _memory_warnings(
+    divided: Divided, spec: ModelSpec | None, parts: LaunchParts
+) -> tuple[str, ...]:
+    gpu = parts.node.gpu
+    if divided.geometry is None or spec is None or gpu is None or not parts.use_gpus:
+        return ()
+    warning = memory_warning(divided.config, spec, divided.geometry, gpu.memory_gb)
+    return (warning,) if warning else ()
 
 
 def _asked(case: Case, request: Request, parts: LaunchParts, seconds: int) -> Asked:
