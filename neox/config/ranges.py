@@ -40,8 +40,8 @@ RANGES = (
         "rpe_max_distance model_parallel_size train_batch_size train_micro_batch_size_per_gpu "
         "gradient_accumulation_steps train_iters train_epochs eval_interval exit_interval "
         "lr_decay_iters make_vocab_size_divisible_by vocab_size keep_last_n_checkpoints "
-        "log_interval checkpoint_num_layers maximum_tokens num_samples num_gpus moe_num_experts "
-        "moe_expert_interval moe_top_k zero_optimization.reduce_bucket_size "
+        "log_interval profile_step_start checkpoint_num_layers maximum_tokens num_samples num_gpus "
+        "moe_num_experts moe_expert_interval moe_top_k zero_optimization.reduce_bucket_size "
         "zero_optimization.allgather_bucket_size fp16.loss_scale_window fp16.hysteresis",
     ),
     (

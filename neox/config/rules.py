@@ -142,6 +142,12 @@ def _learning_rate(config: RunConfig, findings: Findings) -> None:
         findings.add("min_lr", f"{lowest:g} is above the peak, optimizer.params.lr: {peak:g}")
 
 
+def _profile(config: RunConfig, findings: Findings) -> None:
+    first, last = config.logging.profile_step_start, config.logging.profile_step_stop
+    if config.logging.profile and last < first:
+        findings.add("profile_step_stop", f"{last} is before profile_step_start: {first}")
+
+
 def _saving(config: RunConfig, findings: Findings) -> None:
     parts = config.checkpoint
     if parts.save is not None and parts.checkpoint_factor is None and not parts.extra_save_iters:
@@ -258,6 +264,7 @@ _RULES_OF_SIZES: tuple[Check, ...] = (_heads, _shapes, _rotary)
 _RULES: tuple[Check, ...] = (
     _learning_rate,
     _saving,
+    _profile,
     _zero,
     _loss,
     _split,

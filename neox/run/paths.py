@@ -62,6 +62,10 @@ class RunPaths:
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"
 
+    @property
+    def profiles(self) -> Path:
+        return self.root / "profiles"
+
     # --- state: how job script, ranks and `neox-submit` talk to each other
     @property
     def state(self) -> Path:

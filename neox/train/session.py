@@ -21,6 +21,7 @@ from neox.models.spec import ModelSpec
 from neox.models.transformer import Transformer
 from neox.monitor.event_log import Events
 from neox.monitor.log import StepLog
+from neox.monitor.profile import StepProfiler
 from neox.monitor.record import EvaluationRecord, Monitor
 from neox.objectives.language import CausalLanguageModel
 from neox.parallel.mesh import Mesh
@@ -135,6 +136,7 @@ class Session:
         )
         self.batches = self._loader
         self.monitors: list[Monitor] = []
+        self._profiler: StepProfiler | None = None
         self.events: EventLog | None = None
 
     def _orders(self) -> tuple[Samples, Samples | None]:
@@ -163,8 +165,18 @@ class Session:
         self.monitors.append(Events(self.events))
         board = _tensorboard(config, self._job.paths, self.start.step, say)
         self.monitors.extend(board)
+        if config.logging.profile:
+            self._profiler = StepProfiler(
+                self._job.paths.profiles,
+                f"{self._job.job_id}.rank-{self._job.mesh.rank}",
+                first=config.logging.profile_step_start,
+                last=config.logging.profile_step_stop,
+                say=say,
+            )
 
     def close(self) -> None:
+        if self._profiler is not None:
+            self._profiler.close()
         self._loader.close()
         for monitor in self.monitors:
             monitor.close()
@@ -179,6 +191,8 @@ class Session:
 
     def prepare_step(self, step: int) -> None:
         """Dropout depends on seed, step and data rank alone, so a resumed run repeats it."""
+        if self._profiler is not None:
+            self._profiler.before(step + 1)
         if self.spec.hidden_dropout or self.spec.attention_dropout:
             words = (self._job.config.training.seed, step, self._job.mesh.data_rank)
             digest = hashlib.sha256(repr(words).encode()).digest()

@@ -19,6 +19,7 @@ BROKEN = [
     ("train_epochs=1", "contradicts train_iters"),
     ("save=x", "add checkpoint_factor: 1000, or extra_save_iters"),
     ("checkpoint_factor=2.5", "2.5 must be whole, or checkpoint_scale: log"),
+    ("profile_step_start=0", "0 must be at least 1"),
     ("checkpoint_factor=0", "0 must be above 0"),
     ("extra_save_iters=[-1]", "steps must be at least 0"),
     ("finetune=true", "true needs the checkpoint to start from; add load: DIRECTORY"),
@@ -122,3 +123,10 @@ def test_a_misspelt_size_is_one_error_not_two(given: Reader) -> None:
     with pytest.raises(ConfigErrors) as caught:
         given("num_layers=four")
     assert len(caught.value.problems) == 1
+
+
+def test_steps_to_profile_are_in_order(resolved: Resolver) -> None:
+    words = ("profile=true", "profile_step_start=5", "profile_step_stop=4")
+    with pytest.raises(ConfigErrors, match="profile_step_stop: 4 is before profile_step_start: 5"):
+        resolved(*words)
+    assert resolved("profile_step_stop=4").logging.profile_step_stop == 4

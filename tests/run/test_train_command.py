@@ -140,3 +140,18 @@ def test_a_file_that_is_no_run_yml_is_refused(tmp_path: Path, capsys: object) ->
     other = tmp_path / "other.yml"
     other.write_text("{}")
     assert main(["train", str(other)]) == 2
+
+
+def test_a_profiled_run_trains_alike_and_rank_0_leaves_a_trace(tmp_path: Path) -> None:
+    plain = TinyRun(tmp_path / "plain")
+    profiled = TinyRun(
+        tmp_path / "profiled", profile=True, profile_step_start=2, profile_step_stop=3
+    )
+    assert plain.start()[0].code == 0
+    (ended,) = profiled.start()
+    assert ended.code == 0, ended.err
+    names = sorted(path.name for path in profiled.paths.profiles.iterdir())
+    assert names == ["7.rank-0.steps-2-3.json.gz", "7.rank-0.steps-2-3.txt"]
+    assert "profile: " in ended.out
+    losses = [[event["loss"] for event in run.events("step")] for run in (plain, profiled)]
+    assert losses[0] == losses[1]
