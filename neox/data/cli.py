@@ -1,4 +1,4 @@
-"""`neox data prepare | inspect | count`."""
+"""`neox data prepare | merge | verify | inspect | count`."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from neox.data.corpora import CORPORA, corpus_files
 from neox.data.errors import DataError
 from neox.data.inspection import Description, describe, unigram_entropy
+from neox.data.merging import merge, verify
 from neox.data.parts import EncodeSettings
 from neox.data.prepare import PrepareRequest, PrepareResult, output_prefix, prepare
 from neox.data.progress import Progress
@@ -29,6 +30,8 @@ def main(argv: Sequence[str]) -> int:
         "prepare": _prepare,
         "inspect": _inspect,
         "count": _count,
+        "merge": _merge,
+        "verify": _verify,
     }
     arguments = _parser().parse_args(argv)
     return run_verb("neox data", lambda: verbs[arguments.verb](arguments))
@@ -100,6 +103,7 @@ def _settings(arguments: argparse.Namespace) -> EncodeSettings:
         merge_file=None if arguments.merge_file is None else str(arguments.merge_file),
         append_eod=arguments.append_eod,
         key=arguments.key,
+        ftfy=arguments.ftfy,
     )
 
 
@@ -152,6 +156,24 @@ def _count(arguments: argparse.Namespace) -> None:
         print(f"together: {documents:,} documents, {tokens:,} tokens")
 
 
+def _merge(arguments: argparse.Namespace) -> None:
+    merged = merge(arguments.prefix, arguments.output_prefix, overwrite=arguments.overwrite)
+    documents, tokens = merged
+    print(f"{arguments.output_prefix}.bin, .idx: {documents:,} documents, {tokens:,} tokens")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    wrong = 0
+    for prefix in arguments.prefix:
+        try:
+            print(f"{prefix}: {verify(prefix, arguments.vocab_size)}")
+        except DataError as error:
+            print(error, file=sys.stderr)
+            wrong += 1
+    if wrong:
+        raise DataError(f"{wrong} of {len(arguments.prefix)} token files cannot be used")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neox data", description="Prepare and look at data.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -162,9 +184,16 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--split", help='describe each part, for example "969, 30, 1"')
     inspect.add_argument("--json", action="store_true", help="for programs")
     _add_tokenizer(inspect)
-    inspect.set_defaults(append_eod=False, key="text")
+    inspect.set_defaults(append_eod=False, key="text", ftfy=False)
     count = verbs.add_parser("count", help="count documents and tokens")
     count.add_argument("prefix", nargs="+", metavar="PREFIX")
+    joined = verbs.add_parser("merge", help="join token files, in the order given")
+    joined.add_argument("prefix", nargs="+", type=Path, metavar="PREFIX")
+    joined.add_argument("--output-prefix", required=True, type=Path, metavar="PREFIX")
+    joined.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    checked = verbs.add_parser("verify", help="check token files entry by entry")
+    checked.add_argument("prefix", nargs="+", type=Path, metavar="PREFIX")
+    checked.add_argument("--vocab-size", type=_positive, help="no id may reach it")
     return parser
 
 
@@ -179,11 +208,12 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help=".jsonl or .jsonl.gz (one document a line), or text files (one document each)",
+        help=".jsonl, .jsonl.gz, .jsonl.zst (one document a line) or text files (one each)",
     )
     source.add_argument("--corpus", choices=CORPORA, help="text that is there without a download")
     parser.add_argument("--output-prefix", required=True, type=Path, metavar="PREFIX")
     parser.add_argument("--key", default="text", help="of the text in a JSON line (text)")
+    parser.add_argument("--ftfy", action="store_true", help="mend wrongly decoded text (slow)")
     parser.add_argument("--append-eod", action="store_true", help="end documents with the EOD id")
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--workers", type=_positive, default=cores, help="processes (all cores)")

@@ -18,6 +18,7 @@ import numpy as np
 from neox.data.order import IntArray
 
 FOLDER = ".neox-order"
+SMALL_BYTES = 1 << 16
 USER_CACHE = ".cache/neox/order"
 
 Maps = Mapping[str, IntArray]
@@ -77,12 +78,17 @@ def _publish(target: Path, maps: Maps) -> None:
 
 def _load(folder: Path, names: tuple[str, ...]) -> Maps | None:
     try:
-        # view(): a plain array over the map, since slicing np.memmap is slow
-        return {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in names
-        }
+        return {name: _read(folder / f"{name}.npy") for name in names}
     except (OSError, ValueError, EOFError):  # absent, or cut short
         return None
+
+
+def _read(path: Path) -> IntArray:
+    # a small map is read: mapping costs more, which a blend of a thousand sets feels
+    mapped = path.stat().st_size > SMALL_BYTES
+    # view(): a plain array over the map, since slicing np.memmap is slow
+    found: IntArray = np.load(path, mmap_mode="r" if mapped else None).view(np.ndarray)
+    return found
 
 
 def _writable(folder: Path) -> bool:

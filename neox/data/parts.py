@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +26,7 @@ class EncodeSettings:
     merge_file: str | None
     append_eod: bool
     key: str  # of the text in a JSON line
+    ftfy: bool = False  # mend text that was decoded wrongly
 
     def load(self) -> Tokenizer:
         return load_tokenizer(self.tokenizer_type, self.vocab_file, self.merge_file)
@@ -59,10 +61,11 @@ def write_part(
     folder: Path, chunk: Chunk, tokenizer: Tokenizer, settings: EncodeSettings
 ) -> PartReport:
     """Encode a chunk. A document without any token is left out and counted."""
+    mend = mender() if settings.ftfy else str
     texts, bad = list[str](), list[tuple[str, str]]()
     for record in chunk.records:
         try:
-            texts.append(text_of(record, settings.key))
+            texts.append(mend(text_of(record, settings.key)))
         except BadRecord as error:
             bad.append((record.place, str(error)))
     prefix = part_prefix(folder, chunk.number)
@@ -85,6 +88,15 @@ def write_part(
     aside.write_text(json.dumps(asdict(report)))
     aside.replace(prefix.with_suffix(".json"))
     return report
+
+
+def mender() -> Callable[[str], str]:
+    """ftfy's `fix_text` with its defaults, as GPT-NeoX calls it."""
+    try:
+        import ftfy  # noqa: PLC0415  # optional
+    except ImportError:
+        raise DataError("--ftfy needs ftfy; pip install 'neox[data]'") from None
+    return ftfy.fix_text
 
 
 def work(connection: Connection, folder: Path, settings: EncodeSettings) -> None:

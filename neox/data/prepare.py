@@ -15,7 +15,7 @@ from pathlib import Path
 from neox.data.documents import Chunk, chunks, require_files
 from neox.data.errors import DataError
 from neox.data.order_inputs import content_key
-from neox.data.parts import EncodeSettings, PartReport, finished_part, part_prefix
+from neox.data.parts import EncodeSettings, PartReport, finished_part, mender, part_prefix
 from neox.data.progress import Progress
 from neox.data.token_file import TokenFile, half, token_dtype
 from neox.data.token_writer import TokenFileWriter
@@ -53,6 +53,8 @@ def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
     """Write the token file. Raises DataError; what was finished by then is used the next time."""
     require_files(request.inputs)
     _require_eod(request.settings)
+    if request.settings.ftfy:
+        mender()  # missing, it is said before any work is done
     parts = half(request.output, ".parts")
     folder = parts / _key(request)
     if not request.overwrite and not folder.is_dir():
