@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from neox.sites.profile import Fact, Profile, nearest_above
+from neox.sites.profile import OPTIONAL_TABLES, Fact, Profile, nearest_above
 
 STALE_MONTHS = 18
 
@@ -74,6 +74,8 @@ def _stands(profile: Profile, path: str) -> bool:
     depth = _depth(profile, f"facts.{path}")
     if depth == 0:
         return True
+    if path in OPTIONAL_TABLES and not _leaves_below(profile, path):
+        return True  # a question about a table that no child has written either
     about = _leaves_below(profile, path) or _leaves_below(profile, path.rpartition(".")[0])
     return any(_depth(profile, leaf) >= depth for leaf in about)
 

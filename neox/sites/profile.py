@@ -26,6 +26,8 @@ BindingStyle = Literal[
 # does a rank see its own GPU alone, as device 0, or every one of the node?
 GpuVisibility = Literal["one", "all"]
 MasterAddress = Literal["hostname-ip", "first-host", "lsf-hostfile", "host-list", "localhost"]
+# a profile may do without them, and ask what would stand in them
+OPTIONAL_TABLES = frozenset({"account", "caches", "container", "cost", "modules", "network"})
 EvidenceKind = Literal["official", "user", "derived", "measured", "unknown"]
 
 
@@ -76,6 +78,8 @@ class Launcher:
     # hostname-ip: of the node that runs job.sh; first-host: of the job, by name; lsf-hostfile: the
     # first compute host; host-list: the first host named; localhost
     master: MasterAddress
+    # what makes a host's name the one of its fast network: "i" at JSC, ".hsn.cm.aurora..." at ALCF
+    master_suffix: str = ""
     major_version: int | None = None  # Open MPI 4 and 5 differ
     hosts: tuple[str, ...] = ()  # for launchers without a scheduler
     hostfile: str | None = None  # the same as a file, "NAME slots=N" a line
@@ -113,6 +117,7 @@ class NodeType:
     memory_gb: float | None = None  # of a node
     nics: tuple[str, ...] = ()  # network adapters by name
     gpu: Gpu | None = None
+    modules: tuple[str, ...] = ()  # that such nodes want, loaded before [modules] load
 
     @property
     def gpus(self) -> int:

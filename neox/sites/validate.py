@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from neox.sites.problems import Report, nearest
-from neox.sites.profile import Caps, Gpu, NodeType, Profile, Queue
+from neox.sites.profile import OPTIONAL_TABLES, Caps, Gpu, NodeType, Profile, Queue
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
@@ -270,8 +270,9 @@ class _Checks:
             where = f"facts.{path}"
             # a question may be about a value that nobody could state
             about = path.rpartition(".")[0] if fact.kind == "unknown" and "." in path else path
+            of_table = fact.kind == "unknown" and path in OPTIONAL_TABLES  # or about all of one
             own = self.profile.origin(where).startswith(f"{self.profile.files[0]}:")
-            if own and about not in known:  # an inherited one may be about less
+            if own and about not in known and not of_table:  # an inherited one may be about less
                 self.say(where, f"there is no value{nearest(path, known)}")
             if fact.read and not _is_date(fact.read):
                 self.say(where, f'read = {fact.read!r} is not a date; write "2026-07-22"')

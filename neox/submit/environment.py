@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from neox.sites.profile import Profile
+from neox.sites.profile import NodeType, Profile
 from neox.sites.ranges import holds
 from neox.submit.layout import RankPlace
 from neox.submit.origin import site_origin
@@ -22,7 +22,7 @@ class Surroundings:
 
 
 def surroundings(
-    site: Profile, nodes: int, names: Names, places: tuple[RankPlace, ...] = ()
+    site: Profile, node: NodeType, nodes: int, names: Names, places: tuple[RankPlace, ...]
 ) -> Surroundings:
     """What follows from the site's facts, its own variables, and those that hold for this node
     count: a later one wins.
@@ -41,7 +41,7 @@ def surroundings(
         rule = Origin(text="rule: one thread for each core of a rank")
         threads = literal(str(names.cores_per_rank))
         found["OMP_NUM_THREADS"] = Variable(name="OMP_NUM_THREADS", value=threads, origin=rule)
-    order = gpu_order(site, places)
+    order = gpu_order(site, node.gpu, places) if node.gpu else None
     in_order = (order,) if order else ()
     return Surroundings(
         variables=tuple(v for v in found.values() if not is_for_ranks(v.value)),

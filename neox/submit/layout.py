@@ -6,6 +6,8 @@ from neox.sites.profile import BindingStyle, Gpu, NodeType
 from neox.sites.ranges import parse_cores, print_cores
 
 Cores = tuple[int, ...]
+# styles that can only count cores upwards, so that GPUs follow them: Perlmutter's come out reversed
+_FILLS_CORES: frozenset[BindingStyle] = frozenset({"closest", "cores"})
 
 
 class LayoutError(ValueError):
@@ -89,9 +91,9 @@ def _beside_gpus(
 
 def _gpu_order(shares: tuple[Cores, ...], ranks: int, binding: BindingStyle) -> tuple[int, ...]:
     """The GPU of local rank 0, 1, ..."""
-    if binding != "closest":
+    if binding not in _FILLS_CORES:
         return tuple(range(ranks))
-    if ranks == 1:
+    if binding == "closest" and ranks == 1:
         return (0,)  # a lone rank is not bound to the closest one (Frontier user guide)
     # ranks fill the cores in order, and each takes the GPU beside it
     return tuple(sorted(range(len(shares)), key=lambda index: shares[index][0])[:ranks])

@@ -42,6 +42,7 @@ class JobPage:
     prefix: Shell
     timer: Timer | None
     has_modules: bool
+    node_path: str  # of the profile's table of these nodes
     module_reset: Shell | None
     prepends: tuple[Prepend, ...]
     python_command: tuple[Word, ...]
@@ -75,7 +76,8 @@ def job_page(plan: Plan, link: int) -> JobPage:
         again=Shell(" ".join(shell_text(word) for word in command_again(plan.request.argv))),
         prefix=Shell(PREFIX[plan.site.scheduler.kind]),
         timer=_timer(plan),
-        has_modules=bool(reset or modules.use or modules.load),
+        has_modules=bool(reset or modules.use or modules.load or plan.node_type.modules),
+        node_path=_node_path(plan),
         module_reset=Shell(" ".join(map(shell_text, reset))) if reset else None,
         prepends=_prepends(plan.site),
         python_command=(*plan.job_container, (ShellVar("python"),)),
@@ -137,6 +139,11 @@ def command_again(argv: tuple[str, ...]) -> tuple[str, ...]:
 def _rank_python(plan: Plan) -> tuple[Word, ...]:
     """How a rank starts Python, inside the container where there is one."""
     return (*plan.container, (ShellVar("python"),))
+
+
+def _node_path(plan: Plan) -> str:
+    one = len(plan.site.node_types) == 1
+    return "node.modules" if one else f"node_types.{plan.node_type.name}.modules"
 
 
 def _timer(plan: Plan) -> Timer | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from neox.sites.profile import Profile
+from neox.sites.profile import Gpu, Profile
 from neox.submit.layout import RankPlace
 from neox.submit.origin import site_origin
 from neox.submit.places import Names, word
@@ -26,7 +26,6 @@ _OFFLINE = {
     "TRANSFORMERS_OFFLINE": "1",
     "WANDB_MODE": "offline",
 }
-_VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "rocm": "ROCR_VISIBLE_DEVICES"}
 
 
 def ruled_variables(site: Profile, names: Names) -> Iterator[Variable]:
@@ -63,7 +62,7 @@ def _proxy(site: Profile) -> Iterator[Variable]:
             yield Variable(name=spelling, value=literal(value), origin=origin)
 
 
-def gpu_order(site: Profile, places: tuple[RankPlace, ...]) -> Variable | None:
+def gpu_order(site: Profile, gpu: Gpu, places: tuple[RankPlace, ...]) -> Variable | None:
     """For ranks that see every GPU and take that of their number: the order that puts theirs there.
 
     It is set in the rank, because a launcher may set the variable anew for each one. None where
@@ -72,8 +71,13 @@ def gpu_order(site: Profile, places: tuple[RankPlace, ...]) -> Variable | None:
     order = [place.gpu for place in places if place.gpu is not None]
     if site.launcher.gpu_visibility != "all" or order == list(range(len(order))):
         return None
-    if site.toolchain.kind == "none":
-        return None
     origin = Origin(text="rule: rank i takes GPU i, and the order of GPUs is that of their cores")
     listed = literal(",".join(map(str, order)))
-    return Variable(name=_VISIBLE[site.toolchain.kind], value=listed, origin=origin)
+    return Variable(name=_visible(gpu), value=listed, origin=origin)
+
+
+def _visible(gpu: Gpu) -> str:
+    """The variable by which this kind of GPU is shown to a process, in an order."""
+    if gpu.arch.startswith("sm_"):
+        return "CUDA_VISIBLE_DEVICES"
+    return "ROCR_VISIBLE_DEVICES" if gpu.arch.startswith("gfx") else "ZE_AFFINITY_MASK"

@@ -113,7 +113,7 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
     if places is None or nodes is None:
         return problems
     names = _names(request, places, node)
-    around = surroundings(case.site, nodes, names, places)
+    around = surroundings(case.site, node, nodes, names, places)
     forward = (*RENDEZVOUS, *(variable.name for variable in around.variables))
     inside = container_words(case.site, run_root(request), request.cwd, names, forward)
     parts = LaunchParts(

@@ -1,6 +1,6 @@
 """The scripts that are kept as text: every site, one node and twelve, a first and a second link."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,22 @@ from neox.submit.request import Request
 
 FOLDER = Path(__file__).resolve().parent
 NOWHERE = Path("/home/me/work")  # the person's folder; nothing is read from it
-NODES: Mapping[str, tuple[int, ...]] = {
-    "frontier": (1, 12),
-    "lumi": (1, 12),
-    "summit": (1, 12),
-    "slurm": (1, 12),
-    "openmpi": (1, 12),
-    "local": (1,),
+ONE_MACHINE = frozenset({"local"})
+ACCOUNTS = {
+    "clariden": "a0123",
+    "frontier": "abc123",
+    "jean-zay": "abc@h100",
+    "juwels-booster": "zam",
+    "jupiter": "zam",
+    "leonardo": "IscrB_NEOX",
+    "lumi": "project_462000001",
+    "marenostrum5": "ehpc123",
+    "perlmutter": "m1234_g",
+    "stability": "eleuther",
+    "summit": "abc123",
 }
-ACCOUNTS = {"frontier": "abc123", "lumi": "project_462000001", "summit": "abc123"}
+# where a folder of /scratch would be refused, because a job's end wipes it
+OUTPUTS = {"aws-parallelcluster": "/fsx/me/runs"}
 # 2304 samples divide by the ranks of every case; 20B's own batch wants nodes of eight
 BATCH = ("train_batch_size=2304", "train_micro_batch_size_per_gpu=4")
 TWENTY = frozenset({("frontier", 12), ("lumi", 12)})
@@ -41,7 +48,8 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    for site, counts in NODES.items():
+    for entry in shelf("sites", environ={}, cwd=NOWHERE).entries():
+        site, counts = entry.name, (1,) if entry.name in ONE_MACHINE else (1, 12)
         yield from (Case(site=site, nodes=nodes, link=1) for nodes in counts)
         yield Case(site=site, nodes=counts[-1], link=2)
 
@@ -64,7 +72,7 @@ def request_for(
         account=account,
         chain=chain if chain > 1 else None,
         python="/proj/neox/.venv/bin/python",
-        output=Path("/scratch/me/runs"),
+        output=Path(OUTPUTS.get(site, "/scratch/me/runs")),
         user="me",
         cwd=NOWHERE,
         home=Path("/home/me"),

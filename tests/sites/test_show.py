@@ -49,7 +49,7 @@ def test_main(
     assert show.main(["check", "frontier", "summit"]) == 0
     capsys.readouterr()
     assert show.main(["show", "lum"]) == 2
-    assert "there are: bare, frontier" in capsys.readouterr().err
+    assert "bare, clariden" in capsys.readouterr().err
     assert show.main(["check", "wrong"]) == 2
     assert "wrong.toml:9: launcher.kind" in capsys.readouterr().err
     assert show.main(["check", "bare"]) == 2

@@ -207,7 +207,7 @@ def test_options_may_stand_anywhere_and_values_may_begin_with_a_dash() -> None:
 
 def test_the_site_is_recognised_or_the_sites_are_listed(tmp_path: Path) -> None:
     assert this_site(around(tmp_path, LMOD_SYSTEM_NAME="frontier")) == "frontier"
-    with pytest.raises(UsageError, match=r"--site, one of: frontier, .*slurm"):
+    with pytest.raises(UsageError, match=r"--site, one of: .*frontier, .*slurm"):
         this_site(around(tmp_path))
     here = around(tmp_path, A="1")
     assert matches(Identify(env={"A": "1"}, hostname="login[0-9]"), here)

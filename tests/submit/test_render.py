@@ -100,8 +100,10 @@ def test_rules_that_every_script_obeys(case: Case) -> None:
     assert "unset PYTHONPATH PYTHONHOME" in code and "set -u" in code
     assert not any(line.strip().startswith("module load") and "||" not in line for line in code)
     if "#SBATCH" in job:
-        assert {"#SBATCH --no-requeue", "#SBATCH --threads-per-core=1"} <= set(lines)
-        assert "--threads-per-core=1" in job[job.index("exec srun") :]
+        node = plan_for(case.site, case.nodes).node_type
+        threads = f"--threads-per-core={node.threads_per_core}"
+        assert {"#SBATCH --no-requeue", f"#SBATCH {threads}"} <= set(lines)
+        assert "exec srun" not in job or threads in job[job.index("exec srun") :]
     assert "--export=" not in job
 
 

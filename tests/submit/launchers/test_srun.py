@@ -40,10 +40,11 @@ def dgx() -> Profile:
 
 
 def reversed_gpus() -> Profile:
-    """Perlmutter's order: GPU 0 beside the last cores."""
-    cores = ("48-63", "32-47", "16-31", "0-15")
+    """Perlmutter's order, GPU 0 beside the last cores, and a core of each domain left out."""
+    cores = ("48-62", "32-46", "16-30", "0-14")
     card = Gpu(kind="A100", arch="sm_80", memory_gb=40, peak_tflops={}, cores=cores)
-    machine = NodeType(cores=64, numa=cores[::-1], gpu=card)
+    domains = ("0-15", "16-31", "32-47", "48-63")
+    machine = NodeType(cores=64, numa=domains, gpu=card)
     return replace(site("slurm"), node_types=(machine,))
 
 
@@ -76,8 +77,8 @@ def test_a_dgx_counts_cores_in_order() -> None:
 
 def test_what_counting_cannot_say_becomes_masks() -> None:
     made = plan(ask("slurm"), reversed_gpus(), nodes=24)
-    assert [place.gpu for place in made.layout] == [0, 1, 2, 3]
-    assert (option(made, "--cpu-bind") or "").startswith("mask_cpu:ffff000000000000,")
+    assert [place.gpu for place in made.layout] == [3, 2, 1, 0]
+    assert (option(made, "--cpu-bind") or "").startswith("mask_cpu:7fff,7fff0000,")
     assert cores_of_ranks(made) == planned(made)
 
 
