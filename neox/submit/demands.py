@@ -7,7 +7,7 @@ from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 from neox.models.spec import ModelSpec
 from neox.submit.communication import communication
-from neox.submit.memory import GB, fullest, stages
+from neox.submit.memory import GB, StageMemory, fullest, stages
 from neox.submit.plan import Geometry, Plan
 
 
@@ -33,6 +33,12 @@ def memory_lines(plan: Plan) -> Iterator[str]:
     yield _other_activations(*known)
     if len(memory) > 1:
         yield f"by stage: {', '.join(f'{stage.total / GB:,.3g}' for stage in memory)} GB"
+
+
+def stage_memory(plan: Plan) -> tuple[StageMemory, ...] | None:
+    """Of each pipeline stage; None where it is not known."""
+    known = _known(plan)
+    return None if known is None else stages(*known)
 
 
 def _other_activations(config: RunConfig, spec: ModelSpec, cut: Geometry) -> str:

@@ -191,7 +191,7 @@ def grid_figure(plan: Plan) -> GridFigure | None:
     cut = plan.geometry
     if cut is None:
         return None
-    stages, replicas = _shown(cut.pipeline), _shown(cut.data)
+    stages, replicas = shown_indices(cut.pipeline), shown_indices(cut.data)
     left, top = 34.0, 20.0
     places = [(stage, data) for stage in enumerate(stages) for data in enumerate(replicas)]
     return GridFigure(
@@ -200,11 +200,11 @@ def grid_figure(plan: Plan) -> GridFigure | None:
             for (row, stage), (column, data) in places
         ),
         columns=tuple(
-            _label(left + i * GRID_CELL, 0, GRID_CELL - 4, top, _axis("dp", data))
+            label(left + i * GRID_CELL, 0, GRID_CELL - 4, top, _axis("dp", data))
             for i, data in enumerate(replicas)
         ),
         rows=tuple(
-            _label(0, top + i * GRID_CELL, left - 4, GRID_CELL - 4, _axis("pp", stage))
+            label(0, top + i * GRID_CELL, left - 4, GRID_CELL - 4, _axis("pp", stage))
             for i, stage in enumerate(stages)
         ),
         width=left + len(replicas) * GRID_CELL,
@@ -213,7 +213,7 @@ def grid_figure(plan: Plan) -> GridFigure | None:
     )
 
 
-def _shown(size: int) -> tuple[int | None, ...]:
+def shown_indices(size: int) -> tuple[int | None, ...]:
     """All indices, or the first ones, a gap (None), and the last."""
     if size <= GRID_SHOWN:
         return tuple(range(size))
@@ -240,7 +240,7 @@ def _cell(plan: Plan, stage: int | None, data: int | None, x: float, y: float) -
     )
 
 
-def _label(x: float, y: float, width: float, height: float, text: str) -> Box:
+def label(x: float, y: float, width: float, height: float, text: str) -> Box:
     return Box(x=x, y=y, width=width, height=height, colour="none", text=text)
 
 
@@ -280,7 +280,7 @@ def chain_figure(plan: Plan) -> ChainFigure | None:
         if lead and bar.text != "…"
     )
     labels = tuple(
-        _label(bar.x, 28, bar.width, 16, "" if bar.text == "…" else print_time(plan.seconds))
+        label(bar.x, 28, bar.width, 16, "" if bar.text == "…" else print_time(plan.seconds))
         for bar in bars
     )
     return ChainFigure(bars=bars, leads=leads, labels=labels, width=CHAIN_WIDTH, height=46)

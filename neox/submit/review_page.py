@@ -22,6 +22,7 @@ from neox.submit.drawing import (
     node_figure,
 )
 from neox.submit.evidence import source_of
+from neox.submit.memory_drawing import MemoryFigure, memory_figure
 from neox.submit.page import command_again
 from neox.submit.plan import Plan
 from neox.submit.preparing import Prepared
@@ -60,6 +61,7 @@ class ReviewPage:
     reserved: str
     grid: GridFigure | None
     chain: ChainFigure | None
+    memory: MemoryFigure | None
     script: tuple[OriginGroup, ...]
     texts: tuple[tuple[str, str], ...]  # the other files: name, content
     compared: str  # with what; empty where there is nothing to compare with
@@ -100,6 +102,7 @@ def _page(prepared: Prepared, script: Script, link: int, previous: Side | None) 
         reserved=print_cores(plan.node_type.reserved) if plan.node_type.reserved else "",
         grid=grid_figure(plan),
         chain=chain_figure(plan),
+        memory=memory_figure(plan),
         script=tuple(_groups(script)),
         texts=(("rank.sh", script.rank), ("run.yml", dump(plan.config))),
         compared=previous.title if previous else "",

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from neox.config.spec import model_spec
 from neox.submit.drawing import GRID_SHOWN, chain_figure, grid_figure, node_figure
+from neox.submit.memory import GB, OUTSIDE_TORCH, stages
+from neox.submit.memory_drawing import memory_figure
 from neox.submit.plan import Plan
 from neox.submit.record import write_run
 from neox.submit.render import render
@@ -144,3 +147,22 @@ def test_a_long_chain_is_folded() -> None:
     assert figure is not None
     assert [bar.text for bar in figure.bars][-3:] == ["link 4", "…", "link 40"]
     assert all(lead.width < bar.width for lead, bar in zip(figure.leads, figure.bars, strict=False))
+
+
+def test_memory_bars_are_to_scale_and_end_where_the_gpu_does() -> None:
+    plan = plan_for("frontier", 12)
+    figure = memory_figure(plan)
+    assert figure is not None and figure.limit is not None and plan.geometry is not None
+    memory = stages(plan.config, model_spec(plan.config), plan.geometry)
+    assert len({bar.y for bar in figure.bars}) == len(memory) == 4
+    start = min(bar.x for bar in figure.bars)
+    unit = (figure.limit - start) / (64 * GB)  # of a GCD
+    for stage, top in zip(memory, sorted({bar.y for bar in figure.bars}), strict=True):
+        width = sum(bar.width for bar in figure.bars if bar.y == top)
+        assert width == pytest.approx((stage.total + OUTSIDE_TORCH) * unit)
+    assert max(bar.x + bar.width for bar in figure.bars) <= figure.width
+
+
+def test_no_memory_is_drawn_where_it_is_not_known() -> None:
+    plan = dataclasses.replace(plan_for("slurm", 1), geometry=None)
+    assert memory_figure(plan) is None and grid_figure(plan) is None
