@@ -65,6 +65,13 @@ def _act(words: list[str]) -> int:
         from neox.submit.cli_verbs import act_on_run  # noqa: PLC0415
 
         return act_on_run(parse_verb(words[0], words[1:]), around, runner)
+    if words[0] == "suggest":
+        from neox.submit.cli_run import request_of  # noqa: PLC0415
+        from neox.submit.cli_suggest import suggest  # noqa: PLC0415
+
+        given = parse_run(words[1:])
+        request = request_of(given, ("neox-submit", *words), around)
+        return suggest(request, around, as_json=given.json)
     from neox.submit.cli_run import plan_and_submit  # noqa: PLC0415
 
     return plan_and_submit(parse_run(words), ("neox-submit", *words), around, runner)

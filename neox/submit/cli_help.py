@@ -44,6 +44,9 @@ how far to go
   --here               run now, inside the allocation this shell has
   --json               print one JSON object instead of text
 
+before submission
+  suggest --site SITE --nodes N CONFIG...      ways to divide model and batch that fit, best first
+
 after submission (RUN is the run directory, or a name in ./runs)
   submit RUN [--chain N] [--accept-edited]     submit what was written and reviewed
   chain RUN [--chain N]                        more links behind the last one

@@ -54,6 +54,7 @@ def _write_and_submit(
 
 
 def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings) -> Request:
+    """What was typed, with the facts of the moment. Raises TimeError and UsageError."""
     from neox.sites.times import parse_time  # noqa: PLC0415
 
     return Request(
