@@ -14,7 +14,7 @@ from neox.submit.plan import Plan
 from neox.submit.record import write_run
 from neox.submit.render import render
 from neox.submit.review_page import review_page
-from tests.golden.cases import plan_for
+from tests.golden.cases import cases, plan_for
 from tests.submit.hostile import PRINTABLE
 from tests.submit.runs import prepared, written
 
@@ -92,7 +92,7 @@ def test_a_continued_run_that_does_not_change_says_so(tmp_path: Path) -> None:
     assert "The same plan, scripts and config." in run.review_page.read_text()
 
 
-@pytest.mark.parametrize("site", ["frontier", "lumi", "summit", "slurm", "openmpi", "local"])
+@pytest.mark.parametrize("site", sorted({case.site for case in cases()}))
 def test_every_core_is_drawn_once_in_the_colour_of_its_rank(site: str) -> None:
     plan = plan_for(site, 1)
     drawn = [core for domain in node_figure(plan).domains for core in domain.cores]
