@@ -5,6 +5,7 @@ One core is used but for the loader's thread. Targets: 8 M documents/s for the s
 the whole order, 100 k samples/s of 2,049 tokens, 0.6 M tokens/s of encoding.
 """
 
+import json
 import resource
 import tempfile
 import time
@@ -14,15 +15,17 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 
+from neox.data.blend import blend, normalised
 from neox.data.corpora import PYTHON_STDLIB, corpus_files
 from neox.data.loader import Geometry, Loader
 from neox.data.order import build_order, sample_index
-from neox.data.sources import OrderRequest, SplitSource, open_split
+from neox.data.sources import BlendSource, OrderRequest, SplitSource, open_blend, open_split
 from neox.data.splits import Part
 from neox.data.token_writer import TokenFileWriter
 from neox.data.tokenizer_training import train_bpe
-from neox.data.tokenizers import LibraryTokenizer
+from neox.data.tokenizers import END_OF_DOCUMENT, LibraryTokenizer
 
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 DOCUMENTS = 4_000_000
 SEQ_LENGTH = 2048
 READ = 50_000
@@ -68,6 +71,36 @@ def bench_order() -> None:
     chosen = range(DOCUMENTS)
     seconds = best(lambda: build_order(sizes, chosen, seq_length=SEQ_LENGTH, samples=1, seed=1), 2)
     say("whole order, shuffles included", DOCUMENTS / seconds / 1e6, "M documents/s")
+
+
+def bench_blend() -> None:
+    samples, weights = 1_000_000, [0.2, 0.5, 0.3]
+    say("blend of 3 sets", samples / best(lambda: blend(weights, samples)) / 1e6, "M samples/s")
+    few = 100_000
+    seconds = best(lambda: greedy(normalised(weights), few), 1)
+    say("  peer: the rule as a Python loop", few / seconds / 1e6, "M samples/s")
+
+
+def greedy(shares: list[float], samples: int) -> list[int]:
+    used = [0] * len(shares)
+    chosen = []
+    for i in range(samples):
+        behind = [share * (i or 1) - one for share, one in zip(shares, used, strict=True)]
+        chosen.append(behind.index(max(behind)))
+        used[chosen[-1]] += 1
+    return chosen
+
+
+def bench_opening(folder: Path) -> None:
+    paths = tuple(str(folder / f"shard{number}") for number in range(1000))
+    for path in paths:
+        with TokenFileWriter(path, np.dtype("<u2")) as writer:
+            for _ in range(20):
+                writer.add(np.arange(500))
+    source = BlendSource(paths=paths, weights=(1.0,) * len(paths))
+    request = OrderRequest(samples=20_000, seq_length=512, seed=1)
+    open_blend(source, request)  # builds the maps
+    say("open a blend of 1,000 shards", best(lambda: open_blend(source, request)) * 1e3, "ms")
 
 
 def bench_reading(folder: Path) -> None:
@@ -122,11 +155,45 @@ def bench_encoding() -> None:
     say("encode, per second of one core", tokens / seconds / 1e6, "M tokens/s")
     seconds = cpu(lambda: [inner.encode(text).ids for text in texts])
     say("  peer: tokenizers, one text at a time", tokens / seconds / 1e6, "M tokens/s")
+    bench_tiktoken(inner, texts)
+
+
+def bench_tiktoken(inner: tokenizers.Tokenizer, texts: list[str]) -> None:
+    """The same merges in tiktoken, where it is installed; its ids are ranks, ours are ids."""
+    try:
+        import tiktoken  # a peer, not a need
+    except ImportError:
+        print("  peer: tiktoken is not installed")
+        return
+    model = json.loads(inner.to_str())["model"]
+    byte_of = {letter: value for value, letter in bytes_to_unicode().items()}
+    ranks = {
+        bytes(byte_of[letter] for letter in piece): rank
+        for piece, rank in model["vocab"].items()
+        if piece != END_OF_DOCUMENT
+    }
+    peer = tiktoken.Encoding("peer", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    begin = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    tokens = sum(len(ids) for ids in map(peer.encode_ordinary, texts))
+    seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - begin
+    same = sum(peer.encode_ordinary(text) == inner.encode(text).ids for text in texts[:100])
+    say("  peer: tiktoken, one text at a time", tokens / seconds / 1e6, "M tokens/s")
+    print(f"    {same} of 100 texts have our ids")
+
+
+def bytes_to_unicode() -> dict[int, str]:
+    """GPT-2's letters for bytes (openai/gpt-2, src/encoder.py)."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = {value: chr(value) for value in shown}
+    hidden = [value for value in range(256) if value not in letters]
+    return letters | {value: chr(256 + number) for number, value in enumerate(hidden)}
 
 
 def main() -> None:
     bench_order()
+    bench_blend()
     with tempfile.TemporaryDirectory() as folder:
+        bench_opening(Path(folder))
         bench_reading(Path(folder))
     bench_encoding()
 

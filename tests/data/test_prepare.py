@@ -67,6 +67,7 @@ def test_gzip_workers_and_chunks_change_nothing(vocabulary, lines, tmp_path):
     assert both(tmp_path / "a") == both(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_gives_the_same_bytes(vocabulary, lines, tmp_path):
     assert cli.main(arguments(vocabulary, lines, tmp_path / "whole")) == 0
     program = "import sys; from neox.data.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -74,7 +75,7 @@ def test_killed_and_started_again_gives_the_same_bytes(vocabulary, lines, tmp_pa
     script.write_text(f"if __name__ == '__main__':\n    {program}\n")
     chance = random.Random(0)
     killed = resumed = 0
-    for attempt in range(6):
+    for attempt in range(14):
         output = tmp_path / f"k{attempt}"
         command = [sys.executable, script]
         command += arguments(vocabulary, lines, output, "--chunk-mb", "0.0001")
@@ -93,7 +94,7 @@ def test_killed_and_started_again_gives_the_same_bytes(vocabulary, lines, tmp_pa
         resumed += b"parts from an earlier run" in told
         assert both(output) == both(tmp_path / "whole")
         assert not parts.exists()
-    assert killed and resumed
+    assert killed >= 20 and resumed
 
 
 def _wait_for(condition, process):
