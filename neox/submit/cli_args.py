@@ -27,7 +27,8 @@ class RunArguments:
     account: str | None
     name: str | None
     output: Path | None
-    chain: int | None
+    chain: int | Literal["auto"] | None
+    seconds_per_step: float | None  # for --chain auto
     python: str | None
     directives: tuple[str, ...]
     launch_args: tuple[str, ...]
@@ -81,7 +82,8 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         parser.add_argument(name)
     parser.add_argument("--job", default="train")
     parser.add_argument("--nodes", type=_count)
-    parser.add_argument("--chain", type=_count)
+    parser.add_argument("--chain", type=_count_or_auto)
+    parser.add_argument("--seconds-per-step", type=_seconds)
     parser.add_argument("-o", "--output", type=Path)
     for name in RAW:
         parser.add_argument(name, action="append", default=[])
@@ -106,6 +108,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         name=arguments["name"],
         output=arguments["output"],
         chain=arguments["chain"],
+        seconds_per_step=arguments["seconds_per_step"],
         python=arguments["python"],
         directives=tuple(arguments["directive"]),
         launch_args=tuple(arguments["launch_arg"]),
@@ -238,6 +241,20 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
+
+
+def _count_or_auto(text: str) -> int | Literal["auto"]:
+    return "auto" if text == "auto" else _count(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def _rank(text: str) -> int:

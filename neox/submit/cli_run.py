@@ -27,11 +27,23 @@ def plan_and_submit(
 
         return plan_and_submit_sweep(given, argv, around, runner)
     prepared = prepare(request_of(given, argv, around), around)
+    if given.chain == "auto":
+        prepared = _chained(given, prepared)
     if given.print_only:
         return _print_script(prepared)
     if given.dry_run:
         return _say(given, prepared, written=False)
     return _write_and_submit(given, prepared, around, runner)
+
+
+def _chained(given: RunArguments, prepared: Prepared) -> Prepared:
+    from neox.submit.cli_chain import auto_chain  # noqa: PLC0415
+
+    goes_on = given.existing == "continue"
+    auto = auto_chain(prepared, given_step=given.seconds_per_step, goes_on=goes_on)
+    if not (given.json or given.print_only):
+        print(auto.table)
+    return auto.prepared
 
 
 def _write_and_submit(
@@ -68,7 +80,7 @@ def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings)
         account=given.account,
         name=given.name,
         output=given.output,
-        chain=given.chain,
+        chain=None if given.chain == "auto" else given.chain,
         python=given.python,
         here=given.here,
         directives=given.directives,
@@ -88,6 +100,8 @@ def _check_combination(given: RunArguments) -> None:
             "which config? give one or more YAML files, configs/20B.yml for instance; "
             "see neox-submit --help"
         )
+    if given.seconds_per_step is not None and given.chain != "auto":
+        raise UsageError("--seconds-per-step is what --chain auto plans with: give both")
     if given.print_only and given.json:
         raise UsageError("--print prints the script and --json the plan: give one of them")
     ways = [
