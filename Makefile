@@ -35,7 +35,8 @@ goldens: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python -m neox.config.reference
-	$(BIN)/python -m neox.sites.reference
+	$(BIN)/python -m neox.sites.reference docs/site-profile.md
+	$(BIN)/python -m neox.submit.job_reference docs/job-kinds.md
 
 clean:
 	rm -rf build dist *.egg-info runs demo-data

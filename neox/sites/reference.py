@@ -139,7 +139,7 @@ def _default(field: Field) -> str:
     default = field.default
     if is_time(field) and isinstance(default, int):
         return f"`{print_time(default)}`"
-    if default in (None, ()) or default is dataclasses.MISSING:
+    if default in (None, (), "") or default is dataclasses.MISSING:
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
