@@ -76,6 +76,7 @@ def shell_word(word: Word) -> str:
     """
     if not any(isinstance(part, ShellVar) for part in word):
         return shell_text("".join(part.text for part in word if isinstance(part, Literal)))
+    word = tuple(part for part in word if part != Literal(""))  # so that neighbours are seen
     pieces: list[str] = []
     quoted = ""  # the open double-quoted piece
     for part, following in zip(word, (*word[1:], None), strict=True):
