@@ -116,7 +116,7 @@ def _chosen(plan: Plan, work: Work) -> Alternative:
     if most is not None and made.links > most:
         raise PlanError(
             [
-                f"--chain auto: {made.links} links of {_time(made.seconds)} on {plan.nodes} nodes, "
+                f"--chain auto: {made.links} links of {_time(made.seconds)} on {_several(plan.nodes)}, "
                 f"and {plan.site.name} allows a chain of {most} (policy.max_chain); "
                 f"more --nodes need fewer, and --chain {most} begins it"
             ]
@@ -149,7 +149,7 @@ def _node_counts(plan: Plan) -> set[int]:
 def _table(
     plan: Plan, left: int, step: StepTime, chosen: Alternative, others: Sequence[Alternative]
 ) -> Iterator[str]:
-    yield f"{left:,} steps left x {step.seconds:.3g} s on {plan.nodes} nodes ({step.source})"
+    yield f"{left:,} steps left x {step.seconds:.3g} s on {_several(plan.nodes)} ({step.source})"
     row = "  {:>6}  {:>12}  {:>6}  {:>20}"
     yield row.format("nodes", "time", "links", "expected node-hours")
     listed = {(a.nodes, a.seconds): a for a in (*others, chosen)}
@@ -161,3 +161,7 @@ def _table(
 
 def _time(seconds: int) -> str:
     return print_time(seconds, "neox")
+
+
+def _several(nodes: int) -> str:
+    return f"{nodes} node" if nodes == 1 else f"{nodes} nodes"

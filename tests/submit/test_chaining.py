@@ -69,7 +69,7 @@ def test_a_given_step_time_decides(folder: Path, capsys: pytest.CaptureFixture[s
     assert cli.main([*AUTO, "train_iters=1000", "--seconds-per-step", "20", "--dry-run"]) == 0
     page = capsys.readouterr().out
     # 20,000 s of work; an hour holds 3600 - 300 - 10
-    assert "1,000 steps left x 20 s on 1 nodes (--seconds-per-step)" in page
+    assert "1,000 steps left x 20 s on 1 node (--seconds-per-step)" in page
     assert "7 links, each after the one before it" in page
     assert "<- this plan" in page
 
@@ -89,7 +89,7 @@ def test_a_run_that_goes_on_is_planned_by_its_own_log(
     (run / "checkpoints" / ".step-00000900.x.tmp").mkdir()
     assert cli.main([*AUTO, *steps, "--continue", "--dry-run"]) == 0
     page = capsys.readouterr().out
-    assert "600 steps left x 30 s on 1 nodes (measured in this run)" in page
+    assert "600 steps left x 30 s on 1 node (measured in this run)" in page
     assert "6 links, each after the one before it" in page
     # a new run of the name does not count what the old one trained
     assert cli.main([*AUTO, *steps, "--seconds-per-step", "30", "--fresh", "--dry-run"]) == 0
