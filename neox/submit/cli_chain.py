@@ -116,8 +116,8 @@ def _chosen(plan: Plan, work: Work) -> Alternative:
     if most is not None and made.links > most:
         raise PlanError(
             [
-                f"--chain auto: {made.links} links of {_time(made.seconds)} on {_several(plan.nodes)}, "
-                f"and {plan.site.name} allows a chain of {most} (policy.max_chain); "
+                f"--chain auto: {made.links} links of {_time(made.seconds)} on "
+                f"{_several(plan.nodes)}, and {plan.site.name} allows a chain of {most} (policy.max_chain); "
                 f"more --nodes need fewer, and --chain {most} begins it"
             ]
         )
