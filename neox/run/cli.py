@@ -4,7 +4,9 @@ Every subcommand is imported only when it is called: `end-link` runs in job.sh o
 that may hold no torch, and `--help` should not take seconds.
 """
 
+import faulthandler
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -76,4 +78,6 @@ def usage() -> str:
 
 
 if __name__ == "__main__":
+    # job.sh asks a rank that hangs where it is; file 2 is the rank's own log
+    faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
     sys.exit(main())

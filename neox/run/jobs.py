@@ -17,7 +17,7 @@ from neox.run.failure import BadNumbers, tell
 from neox.run.paths import RunPaths, run_of
 from neox.run.processes import choose_device, join, leave, use_threads
 from neox.run.rank import RankEnvironment, read_rank
-from neox.run.stop import touch_heartbeat, write_done, write_saved
+from neox.run.stop import write_done, write_saved
 from neox.train.evaluation import held_out_losses
 from neox.train.loop import train as run_loop
 from neox.train.plan_text import plan_lines
@@ -39,7 +39,6 @@ def _train(job: Job) -> None:
     session = Session(job)
     session.watch(_say)
     if job.mesh.is_first:
-        touch_heartbeat(job.paths)
         for line in plan_lines(job, session):
             _say(line)
     _event(

@@ -1,4 +1,4 @@
-"""How a job is told to stop, and how it says that it lives and that it saved. Rank 0 alone."""
+"""How a job is told to stop, and how it says that it saved. Rank 0 alone."""
 
 import json
 import os
@@ -26,11 +26,6 @@ class StopWatch:
             self._next_look = time.monotonic() + self._look_seconds
             self._asked = self._stop.exists()
         return self._asked
-
-
-def touch_heartbeat(paths: RunPaths) -> None:
-    """job.sh takes an old heartbeat for a hang."""
-    paths.heartbeat.touch()
 
 
 def write_saved(paths: RunPaths, job_id: str, step: int) -> None:

@@ -95,6 +95,20 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Seconds that rank 0 may be silent in each phase, and how job.sh looks and ends a hang."""
+
+    start: int
+    step: int  # or `steps` times what the last step took, if that is more
+    save: int
+    evaluate: int
+    steps: int = 20
+    look: int = 10  # between two looks
+    stacks: int = 10  # for the ranks to print their stacks
+    mercy: int = 30  # between asking the launcher to end, and killing it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     request: Request
     site: Profile
@@ -125,6 +139,7 @@ class Plan:
     not_yet: tuple[str, ...]  # arguments whose feature the engine does not have
     chain_wanted: int = 1  # links asked for; those beyond `chain` follow by `neox-submit chain RUN`
     hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
+    watch: Watch | None = None  # None for a job that shows no heartbeat
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
     checkpoint_bytes: int | None = None  # of one checkpoint
     job_container: tuple[Word, ...] = ()  # prefix of Python in job.sh; empty for none

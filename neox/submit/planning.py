@@ -19,6 +19,7 @@ from neox.submit.schedulers import SchedulerMissing, scheduler
 from neox.submit.schedulers.scheduler import JobParts, Scheduler
 from neox.submit.sizing import Case, Sized, base_config, size
 from neox.submit.walltime import save_interval_warning
+from neox.submit.watch import watch_limits
 
 
 def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Plan:
@@ -79,6 +80,7 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Scheduler) -> Plan
         warnings=_warnings(case, request, sized),
         questions=_questions(site),
         not_yet=not_yet(sized.config) if sized.geometry else (),
+        watch=watch_limits(sized.nodes, sized.pace) if job.signal else None,
         step_seconds=sized.pace.step_seconds or None,
         checkpoint_bytes=sized.checkpoint_bytes,
     )

@@ -10,6 +10,7 @@ from neox.data.batch import Batch
 from neox.data.samples import Samples
 from neox.models.transformer import Transformer
 from neox.objectives.language import CausalLanguageModel
+from neox.run.heartbeat import Heartbeat
 from neox.train import corpus, forward, settings
 from neox.train.precision import DTYPES
 from neox.train.resume import agree
@@ -43,6 +44,7 @@ def held_out_losses(job: Job) -> Iterator[tuple[str, float]]:
     load_weights(model, open_checkpoint(folder))
     model.to(mesh.device, DTYPES[settings.precision(config)])
     evaluator, cut = _Evaluator(model, job), settings.geometry(config, mesh)
+    heart = Heartbeat(job.paths.heartbeat, first=mesh.is_first)
     for part, samples, round_number in _parts(job):
         loss = evaluate_round(
             evaluator,
@@ -52,6 +54,7 @@ def held_out_losses(job: Job) -> Iterator[tuple[str, float]]:
             round_number=round_number,
             vocab_size=spec.vocab_size,
             stop=lambda: False,
+            alive=lambda: heart.beat("evaluate", 0),
         )
         assert loss is not None
         yield part, loss

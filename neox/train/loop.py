@@ -28,7 +28,7 @@ class Run(Protocol):
     def prepare_step(self, step: int) -> None:
         """Seed what is random in step number `step`."""
 
-    def after_step(self) -> None: ...
+    def after_step(self, step: int) -> None: ...
 
     def saves_at(self, step: int) -> bool: ...
 
@@ -77,7 +77,7 @@ def train(run: Run, first_step: int) -> Ended:
         ledger.add(pending)
         stopped = ledger.settle(keep=1)
         pending.step_seconds = time.perf_counter() - fetched
-        run.after_step()
+        run.after_step(step)
 
         saves, evaluates, exits = run.saves_at(step), run.evaluates_at(step), run.exits_at(step)
         if saves or evaluates or exits:

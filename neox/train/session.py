@@ -26,8 +26,9 @@ from neox.monitor.record import EvaluationRecord, Monitor
 from neox.objectives.language import CausalLanguageModel
 from neox.parallel.mesh import Mesh
 from neox.run.events import EventLog
+from neox.run.heartbeat import Heartbeat
 from neox.run.paths import RunPaths
-from neox.run.stop import StopWatch, touch_heartbeat
+from neox.run.stop import StopWatch
 from neox.train import corpus, settings
 from neox.train.engine import DeepSpeedEngine
 from neox.train.ledger import BAD_STEPS_IN_A_ROW, OVERFLOWS_IN_A_ROW
@@ -103,6 +104,7 @@ class Session:
         self._job = job
         self._geometry = settings.geometry(config, mesh)
         self._watch = StopWatch(job.paths.stop, first=mesh.is_first)
+        self._heart = Heartbeat(job.paths.heartbeat, first=mesh.is_first)
         self._save_rule = save_rule(config)
         self.spec = spec_for(config)
         self.total_steps = config.training.train_iters
@@ -182,6 +184,7 @@ class Session:
             monitor.close()
 
     def wait_for_save(self) -> None:
+        self._heart.beat("save", self._saver.last_step or 0)
         self._saver.wait()
 
     # --- what the loop asks
@@ -198,9 +201,8 @@ class Session:
             digest = hashlib.sha256(repr(words).encode()).digest()
             torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
-    def after_step(self) -> None:
-        if self._job.mesh.is_first:
-            touch_heartbeat(self._job.paths)
+    def after_step(self, step: int) -> None:
+        self._heart.beat("step", step)
 
     def saves_at(self, step: int) -> bool:
         return step == self.total_steps or self._save_rule.saves_at(step)
@@ -216,6 +218,7 @@ class Session:
         return interval is not None and step % interval == 0
 
     def save(self, step: int) -> None:
+        self._heart.beat("save", step)
         path = self._saver.save(step, self._loader.position, self._training.inputs)
         for monitor in self.monitors:
             monitor.on_save(step, str(path))
@@ -223,6 +226,7 @@ class Session:
     def evaluate(self, step: int) -> bool:
         assert self._validation is not None
         interval = self._job.config.training.eval_interval
+        self._heart.beat("evaluate", step)
         began = time.perf_counter()
         result = evaluate_round(
             self.engine,
@@ -232,6 +236,7 @@ class Session:
             round_number=(step - 1) // interval,
             vocab_size=self.spec.vocab_size,
             stop=self._watch.asked,
+            alive=lambda: self._heart.beat("evaluate", step),
         )
         if result is None:
             return True
@@ -258,6 +263,7 @@ def evaluate_round(
     round_number: int,
     vocab_size: int,
     stop: Callable[[], bool],
+    alive: Callable[[], None],
 ) -> float | None:
     """Mean loss of one evaluation; None when some rank was asked to stop before its end."""
     total, weight = 0.0, 0.0
@@ -268,8 +274,7 @@ def evaluate_round(
             part = engine.evaluate(batches, stop=stop())
             total += part.loss * part.weight
             weight += part.weight
-            if job.mesh.is_first:
-                touch_heartbeat(job.paths)
+            alive()
             if part.stop:
                 return None
     return total / weight

@@ -4,18 +4,22 @@ The first argument says what to do; the second is the run.yml that job.sh passed
     leave   save at once, then leave 0 to 6 seconds later, by rank, with code 0
     wait    live until state/stop is there, then save and leave
     fail    note a failure with code 3, and leave with it
+    hang    show life once, then never again
     slow-start, slow-save, slow-exit   as wait, but 3 s long in that phase, marked by a file
 """
 
+import faulthandler
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
+from neox.run.heartbeat import Heartbeat
 from neox.run.paths import run_of
 from neox.run.rank import read_rank
-from neox.run.stop import touch_heartbeat, write_saved
+from neox.run.stop import write_saved
 
 act, paths = sys.argv[1], run_of(Path(sys.argv[2]))
 rank = read_rank(os.environ)
@@ -51,15 +55,20 @@ elif act == "fail":
         json.dumps({"code": 3, "rank": rank.rank, "reason": "no data"})
     )
     sys.exit(3)
+elif act == "hang":
+    Heartbeat(paths.heartbeat, first=rank.rank == 0).beat("step", 7)
+    faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)  # as neox.run.cli does
+    time.sleep(120)
 elif act in ("slow-save", "slow-exit"):  # it would have left anyway
     linger("save")
     save(1)
     linger("exit")
 else:
     linger("start")
+    heart = Heartbeat(paths.heartbeat, first=rank.rank == 0)
     end = time.monotonic() + 120
     while not paths.stop.exists() and time.monotonic() < end:
-        touch_heartbeat(paths)
+        heart.beat("step", 1)
         time.sleep(0.2)
     save(len(list(paths.checkpoints.iterdir())) + 1)
 (paths.state / f"left.{rank.job_id}.{rank.rank}").write_text(str(time.time()))

@@ -235,3 +235,21 @@ def test_slurm_that_refuses_leaves_no_link_behind(desk: Desk) -> None:
     run = RunPaths(desk.folder / "runs" / "refused")
     assert not run.link(1).root.exists()
     assert not run.submissions.exists()
+
+
+def test_a_hang_is_found_with_its_stacks_and_the_next_link_tries(desk: Desk) -> None:
+    """srun passes the question for stacks on to the ranks, and ends them when it is told to."""
+    words = (*desk.site, "--name", "hang", "tiny.yml", "--chain", "2")
+    desk.neox_submit(*words, "--nodes", "2", "--python", desk.python("hang"))
+    run = RunPaths(desk.folder / "runs" / "hang")
+    text = run.job_script.read_text()
+    assert text.count("limit=600") == 1 and text.count("pause 10") == 2
+    impatient = text.replace("limit=600", "limit=3").replace("pause 10", "pause 2")
+    run.job_script.write_text(impatient)
+    desk.neox_submit("submit", str(run.root), "--accept-edited")
+    assert desk.wait_for_end(run, 150) == [75, 75]  # the second moved no checkpoint either
+    assert "moved no checkpoint" in run.halt.read_text()
+    log = run.job_log(job_ids(run)[0]).read_text()
+    assert "a hang: no sign of life for 3 s (phase step, step 7)" in log
+    for rank in range(4):
+        assert f"[n{1 + rank // 2}:{rank}]   File " in log, log

@@ -11,7 +11,7 @@ link=$run/links/1
 job_id=$$ restart=0
 
 # --- signals: USR2 becomes a file that rank 0 looks at; TERM ends the ranks, twice kills ----------
-owned=no stopping=no ranks='' timer='' mercy=TERM
+owned=no stopping=no ranks='' timer='' watch='' mercy=TERM
 mark_stop() {
   stopping=yes
   [[ $owned == yes ]] || return 0 # another job's run is not ours to stop
@@ -30,6 +30,7 @@ trap '
 ' TERM INT HUP
 trap '
   [[ -z $timer ]] || kill "$timer" 2>/dev/null || :
+  [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
 
@@ -98,7 +99,7 @@ while [[ -n $after && $(process_state "$HOSTNAME" "${after%:*}" "${after#*:}") =
 done
 end_if_nothing_is_left
 claim
-rm -f "$run/state/stop" "$run/state/saved.$job_id" "$run/state/failed.$job_id"
+rm -f "$run/state/stop" "$run/state/heartbeat" "$run/state/saved.$job_id" "$run/state/failed.$job_id"
 [[ $stopping == no ]] || mark_stop
 end_if_nothing_is_left # `neox-submit stop` writes halt before stop, so none is lost
 
@@ -138,6 +139,7 @@ export MASTER_ADDR MASTER_PORT
 spawn() { # every rank on this machine; when one fails, the others get 10 s to end by themselves
   local pids=() deadline='' failed=0 rank index code
   trap '' USR2
+  trap 'kill -s USR1 "${pids[@]}" 2>/dev/null || :' USR1 # the watch asks for stacks
   trap 'deadline=0' TERM
   for ((rank = 0; rank < 1; rank++)); do
     RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=1 "$link/rank.sh" &
@@ -163,6 +165,50 @@ spawn() { # every rank on this machine; when one fails, the others get 10 s to e
 }
 spawn &
 ranks=$!
+
+# --- the watch: state/heartbeat says "PHASE STEP SECONDS"; when it no longer changes, rank 0 hangs --
+nap=''
+pause() {
+  sleep "$1" &
+  nap=$!
+  wait "$nap"
+}
+watch() { # compares no clocks, which may differ, and does not count while the job is suspended
+  local said before='' silent=0 phase step seconds limit why
+  trap '' USR2
+  trap 'kill "$nap" 2>/dev/null || :; exit 0' TERM
+  while pause 10; do
+    said=$(stat -c %y "$run/state/heartbeat" 2>/dev/null) || said=''
+    phase=start step=0 seconds=0
+    if [[ -n $said ]]; then read -r phase step seconds <"$run/state/heartbeat" || :; fi
+    case $phase in
+    step)
+      limit=$((20 * ${seconds:-0}))
+      ((limit > 600)) || limit=600
+      ;;
+    save) limit=1800 ;;
+    evaluate) limit=1800 ;;
+    *) limit=1900 ;;
+    esac
+    silent=$((silent + 10))
+    [[ $said == "$before" ]] || before=$said silent=0
+    ((silent < limit)) || break
+  done
+  why="a hang: no sign of life for $limit s (phase $phase, step $step)"
+  echo "job.sh: $why; every rank is asked for its stack, then ended" >&2
+  (
+    set -o noclobber
+    printf '{"code": 75, "rank": 0, "reason": "%s"}\n' "$why" >"$run/state/failed.$job_id"
+  ) 2>/dev/null || :
+  kill -USR1 "$ranks" || :
+  pause 10
+  kill -TERM $$ # the trap above ends the launcher
+  pause 30
+  kill -TERM $$ # ... and kills it
+}
+watch &
+watch=$!
+
 wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
   local alive again
   code=0
@@ -178,6 +224,8 @@ wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask un
 }
 wait_for "$ranks"
 ranks=''
+kill "$watch" 2>/dev/null || :
+watch=''
 
 # --- how it ended -------------------------------------------------------------------------------
 ended=0

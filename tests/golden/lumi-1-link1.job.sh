@@ -24,7 +24,7 @@ link=$run/links/1
 job_id=$SLURM_JOB_ID restart=${SLURM_RESTART_COUNT:-0}
 
 # --- signals: USR2 becomes a file that rank 0 looks at; TERM ends the ranks, twice kills ----------
-owned=no stopping=no ranks='' timer='' mercy=TERM
+owned=no stopping=no ranks='' timer='' watch='' mercy=TERM
 mark_stop() {
   stopping=yes
   [[ $owned == yes ]] || return 0 # another job's run is not ours to stop
@@ -43,6 +43,7 @@ trap '
 ' TERM INT HUP
 trap '
   [[ -z $timer ]] || kill "$timer" 2>/dev/null || :
+  [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
 
@@ -113,7 +114,7 @@ end_if_nothing_is_left() {
 }
 end_if_nothing_is_left
 claim
-rm -f "$run/state/stop" "$run/state/saved.$job_id" "$run/state/failed.$job_id"
+rm -f "$run/state/stop" "$run/state/heartbeat" "$run/state/saved.$job_id" "$run/state/failed.$job_id"
 [[ $stopping == no ]] || mark_stop
 end_if_nothing_is_left # `neox-submit stop` writes halt before stop, so none is lost
 
@@ -162,6 +163,50 @@ export MASTER_ADDR MASTER_PORT
     --gpus-per-node=8 --kill-on-bad-exit=1 "$link/rank.sh"
 ) &
 ranks=$!
+
+# --- the watch: state/heartbeat says "PHASE STEP SECONDS"; when it no longer changes, rank 0 hangs --
+nap=''
+pause() {
+  sleep "$1" &
+  nap=$!
+  wait "$nap"
+}
+watch() { # compares no clocks, which may differ, and does not count while the job is suspended
+  local said before='' silent=0 phase step seconds limit why
+  trap '' USR2
+  trap 'kill "$nap" 2>/dev/null || :; exit 0' TERM
+  while pause 10; do
+    said=$(stat -c %y "$run/state/heartbeat" 2>/dev/null) || said=''
+    phase=start step=0 seconds=0
+    if [[ -n $said ]]; then read -r phase step seconds <"$run/state/heartbeat" || :; fi
+    case $phase in
+    step)
+      limit=$((20 * ${seconds:-0}))
+      ((limit > 600)) || limit=600
+      ;;
+    save) limit=1800 ;;
+    evaluate) limit=1800 ;;
+    *) limit=2058 ;;
+    esac
+    silent=$((silent + 10))
+    [[ $said == "$before" ]] || before=$said silent=0
+    ((silent < limit)) || break
+  done
+  why="a hang: no sign of life for $limit s (phase $phase, step $step)"
+  echo "job.sh: $why; every rank is asked for its stack, then ended" >&2
+  (
+    set -o noclobber
+    printf '{"code": 75, "rank": 0, "reason": "%s"}\n' "$why" >"$run/state/failed.$job_id"
+  ) 2>/dev/null || :
+  kill -USR1 "$ranks" || :
+  pause 10
+  kill -TERM $$ # the trap above ends the launcher
+  pause 30
+  kill -TERM $$ # ... and kills it
+}
+watch &
+watch=$!
+
 wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
   local alive again
   code=0
@@ -177,6 +222,8 @@ wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask un
 }
 wait_for "$ranks"
 ranks=''
+kill "$watch" 2>/dev/null || :
+watch=''
 
 # --- how it ended -------------------------------------------------------------------------------
 ended=0

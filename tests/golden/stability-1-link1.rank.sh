@@ -1,7 +1,7 @@
 #!/bin/bash
 # One rank of 160M, started by srun from job.sh: docs/rank-contract.md
 set -Eeuo pipefail
-trap '' USR2 # the scheduler may signal the ranks too, but only job.sh answers
+trap '' USR1 USR2 # the scheduler may signal the ranks too, but only job.sh answers
 trap 'echo "rank.sh: line $LINENO: $BASH_COMMAND ended with $?" >&2 && exit 1' ERR
 run=/scratch/me/runs/160M
 link=$run/links/1
@@ -62,6 +62,10 @@ trap '
   kill -s "$mercy" "$entry" 2>/dev/null || :
   mercy=KILL
 ' TERM INT HUP
+trap '
+  kill -s USR1 "$entry" 2>/dev/null || : # job.sh found a hang: the entry prints its stack
+  kill -s CONT "$entry" 2>/dev/null || : # also one that is stopped
+' USR1
 wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
   local alive again
   code=0

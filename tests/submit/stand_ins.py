@@ -59,6 +59,16 @@ elif end == "code":
         pass
     print("the last line", flush=True)
     sys.exit(int(number))
+elif end in ("hang", "freeze"):
+    import faulthandler, signal
+    faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
+    note("heartbeat", env.get("FAKE_HEARTBEAT", "step 7 0"))
+    phase("step", 0)
+    def waits_for_its_peers():
+        if end == "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(60)
+    waits_for_its_peers()
 elif end == "die":
     os.kill(os.getpid(), int(number))
 elif end == "exit":
@@ -76,6 +86,7 @@ jsrun) names=(JSM_NAMESPACE_RANK JSM_NAMESPACE_LOCAL_RANK JSM_NAMESPACE_SIZE) ;;
 mpirun) names=(OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_LOCAL_RANK OMPI_COMM_WORLD_SIZE) ;;
 esac
 trap 'kill -TERM "${pids[@]}"' TERM
+trap 'kill -USR1 "${pids[@]}"' USR1 # srun and mpirun pass it on
 size=${FAKE_SIZE:-2} failed=0 pids=()
 for ((rank = 0; rank < size; rank++)); do
   env "${names[0]}=$rank" "${names[1]}=$((rank % 2))" "${names[2]}=$size" "${@: -1}" &
