@@ -25,12 +25,20 @@ def slow(texts):
     return train_bpe(texts, 3000)
 
 
+def tried(slow):
+    """Past its trial, so that a wrong id would come out."""
+    fast = fast_encoder(slow)
+    fast.encode_batch(["x"])
+    assert fast._fast is not None
+    return fast
+
+
 def ids(tokenizer, texts):
     return [one.ids for one in tokenizer.encode_batch_fast(texts)]
 
 
 def test_same_ids_of_real_text(slow, texts):
-    assert fast_encoder(slow).encode_batch(texts) == ids(slow, texts)
+    assert tried(slow).encode_batch(texts) == ids(slow, texts)
 
 
 LETTERS = st.characters(codec="utf-8") | st.sampled_from(
@@ -41,12 +49,12 @@ LETTERS = st.characters(codec="utf-8") | st.sampled_from(
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(LETTERS, max_size=60))
 def test_same_ids_of_any_text(slow, text):
-    assert fast_encoder(slow).encode_batch([text, "x"]) == ids(slow, [text, "x"])
+    assert tried(slow).encode_batch([text, "x"]) == ids(slow, [text, "x"])
 
 
 def test_an_added_token_in_the_text(slow):
     text = ["one<|endoftext|>two", "<|endoftext|>", "<|endoftext"]
-    found = fast_encoder(slow).encode_batch(text)
+    found = tried(slow).encode_batch(text)
     assert found == ids(slow, text)
     assert 0 in found[0] and 0 not in found[2]
 
@@ -68,7 +76,7 @@ def test_gpt2s_own_end_is_no_merge(slow, texts):
     plain = json.loads(slow.to_str()) | {"added_tokens": []}
     other = tokenizers.Tokenizer.from_str(json.dumps(plain))
     text = [*texts[:3], "one<|endoftext|>two"]
-    assert fast_encoder(other).encode_batch(text) == ids(other, text)
+    assert tried(other).encode_batch(text) == ids(other, text)
 
 
 def test_ids_that_do_not_follow_the_merges_are_left_alone(slow):
