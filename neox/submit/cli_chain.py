@@ -117,8 +117,8 @@ def _chosen(plan: Plan, work: Work) -> Alternative:
         raise PlanError(
             [
                 f"--chain auto: {made.links} links of {_time(made.seconds)} on "
-                f"{_several(plan.nodes)}, and {plan.site.name} allows a chain of {most} (policy.max_chain); "
-                f"more --nodes need fewer, and --chain {most} begins it"
+                f"{_several(plan.nodes)}, and {plan.site.name} allows a chain of "
+                f"{most} (policy.max_chain); more --nodes need fewer, and --chain {most} begins it"
             ]
         )
     return made
