@@ -4,7 +4,7 @@ Imports no torch, because a login node has none.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neox.models.shapes import parameter_shapes
 from neox.models.spec import ModelSpec
@@ -38,8 +38,9 @@ class FlopsPerToken:
 
 def parameters(spec: ModelSpec) -> ParameterCount:
     counts = dict.fromkeys(("embedding", "attention", "mlp", "norms", "head"), 0)
-    for name, shape in parameter_shapes(spec).items():
-        counts[_part(name)] += math.prod(shape)
+    for name, shape in parameter_shapes(replace(spec, num_layers=1)).items():
+        layers = spec.num_layers if name.startswith("layers.") else 1  # every layer is alike
+        counts[_part(name)] += layers * math.prod(shape)
     return ParameterCount(**counts)
 
 

@@ -120,9 +120,10 @@ def _check_combination(given: RunArguments) -> None:
 
 
 def _print_script(prepared: Prepared) -> int:
-    from neox.submit.render import render  # noqa: PLC0415
+    from neox.submit.render import render_job  # noqa: PLC0415
 
-    print(render(prepared.plan, link=1).job, end="")
+    job, _ = render_job(prepared.plan, link=1)
+    print(job, end="")
     return ExitCode.DONE
 
 

@@ -41,14 +41,19 @@ def render(plan: Plan, *, link: int) -> Script:
 
     Raises QuotingError, naming the field, for text that cannot stand in a script.
     """
+    job, origins = render_job(plan, link=link)
+    rank = _render(_templates(shipped("templates")), "rank.sh.j2", plan, rank_page(plan, link))
+    return Script(job=job, rank=rank, job_origins=origins)
+
+
+def render_job(plan: Plan, *, link: int) -> tuple[str, tuple[str, ...]]:
+    """`job.sh` alone, and where each of its lines comes from. Raises as `render` does."""
     assert link >= 1, link
     for field, text in plan_texts(plan):
         check_text(field, text)
     templates = _templates(shipped("templates"))
     marked = _render(templates, f"{plan.site.scheduler.kind}.sh.j2", plan, job_page(plan, link))
-    job, origins = split_origins(marked)
-    rank = _render(templates, "rank.sh.j2", plan, rank_page(plan, link))
-    return Script(job=job, rank=rank, job_origins=origins)
+    return split_origins(marked)
 
 
 def _templates(folder: Path) -> "Environment":

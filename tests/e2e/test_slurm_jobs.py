@@ -41,12 +41,20 @@ def test_each_rank_has_the_planned_cores_also_when_submitted_from_an_allocation(
     run = desk.run("inside", *words, prefix=inside)
     assert desk.wait_for_end(run) == [85]
     seen = ranks_seen(run, job_ids(run)[0])
-    expected = [list(range(49, 56)), list(range(57, 64))] * 2
-    assert [seen[rank]["cores"] for rank in range(4)] == expected
+    # cores in order, and the GPUs beside them: the first two L3 groups belong to GPUs 4 and 5
+    cores = [{thread % 64 for thread in threads_of(seen[rank])} for rank in range(4)]
+    assert cores == [set(range(1, 8)), set(range(9, 16))] * 2
+    assert [seen[rank]["gpus"] for rank in range(4)] == ["4,5"] * 4
     assert [seen[rank]["node"] for rank in range(4)] == ["n1", "n1", "n2", "n2"] or len(
         {seen[rank]["node"] for rank in range(4)}
     ) == 2
     assert "differ" not in run.job_log(job_ids(run)[0]).read_text()
+
+
+def threads_of(seen: dict[str, object]) -> list[int]:
+    cores = seen["cores"]
+    assert isinstance(cores, list)
+    return cores
 
 
 def test_a_failing_rank_gives_the_job_its_code_and_ends_the_chain(desk: Desk) -> None:
