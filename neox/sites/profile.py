@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from neox.frozen import Frozen
+
 # metadata of the fields that no file holds: the loader fills them
 NOT_IN_FILE = MappingProxyType({"not_in_file": True})
 
@@ -31,16 +33,16 @@ OPTIONAL_TABLES = frozenset({"account", "caches", "container", "cost", "modules"
 EvidenceKind = Literal["official", "user", "derived", "measured", "unknown"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identify:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Identify(Frozen):
     """How `neox-submit` recognises that it runs on this machine."""
 
     env: Mapping[str, str] = field(default_factory=dict)  # variable -> value
     hostname: str | None = None  # regular expression for the whole name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Account:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Account(Frozen):
     """What the centre bills: `--account`, and how one looks."""
 
     required: bool = False  # no job without one
@@ -50,8 +52,8 @@ class Account:
     option: Literal["account", "comment"] = "account"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scheduler:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Scheduler(Frozen):
     """Who runs batch jobs, and the site's own words in a job's header."""
 
     kind: SchedulerKind  # local: a job is a process of the submitting machine
@@ -64,8 +66,8 @@ class Scheduler:
     memory_line: str | None = None  # "--mem=0" where whole nodes do not bring all their memory
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launcher:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Launcher(Frozen):
     """How the ranks of a job start, and how they are bound to cores and GPUs."""
 
     kind: LauncherKind  # spawn: job.sh starts the ranks itself, on one machine
@@ -85,8 +87,8 @@ class Launcher:
     hostfile: str | None = None  # the same as a file, "NAME slots=N" a line
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gpu:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Gpu(Frozen):
     """The GPU as the scheduler counts it: a whole card, a GCD, a tile."""
 
     kind: str  # for people: "MI250X GCD"
@@ -98,8 +100,8 @@ class Gpu:
     nics: tuple[str, ...] = ()  # the NIC of GPU 0, 1, ...; empty where unknown
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeType:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NodeType(Frozen):
     """One kind of node. Core numbers are physical cores, as the hardware counts them."""
 
     name: str = "default"  # what a queue's node_type refers to
@@ -124,8 +126,8 @@ class NodeType:
         return len(self.gpu.cores) if self.gpu else 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bin:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Bin(Frozen):
     """A range of node counts, and how long such a job may run."""
 
     low: int  # a range of node counts, "92-183"
@@ -133,8 +135,8 @@ class Bin:
     seconds: int  # the longest walltime of such a job
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caps:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Caps(Frozen):
     """Limits of one scope of a queue: of a job, of a user, of everybody; left out where unknown."""
 
     queued: int | None = None  # waiting and running together
@@ -143,8 +145,8 @@ class Caps:
     any: int | None = None  # in any state
 
 
-@dataclass(frozen=True, kw_only=True)
-class Queue:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Queue(Frozen):
     """What may be asked for: a partition, queue or QOS, with its limits."""
 
     name: str  # as the scheduler knows it
@@ -170,8 +172,8 @@ class Queue:
         return self.known_as or self.name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Modules:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Modules(Frozen):
     """What job.sh does with environment modules, before anything else runs."""
 
     reset: str | None = None  # "module reset", "module purge"
@@ -180,8 +182,8 @@ class Modules:
     prepend: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # VARIABLE -> paths
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Stage(Frozen):
     """Where a Python on the node's own disk would start faster: from so many nodes, a warning."""
 
     from_nodes: int  # for jobs of so many nodes and more
@@ -189,8 +191,8 @@ class Stage:
     needs: str | None = None  # the node feature that brings the disk
 
 
-@dataclass(frozen=True, kw_only=True)
-class PythonPlace:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PythonPlace(Frozen):
     """Which Python the ranks run; `--python PATH` overrides it."""
 
     # submitting: the interpreter that runs neox-submit
@@ -199,8 +201,8 @@ class PythonPlace:
     stage: Stage | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnvWhen:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class EnvWhen(Frozen):
     """Variables that hold only for some node counts."""
 
     nodes: str  # "1", "2-", "2-63"
@@ -208,8 +210,8 @@ class EnvWhen:
     unset: tuple[str, ...] = ()  # by name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Network:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Network(Frozen):
     """What the compute nodes reach, and how fast."""
 
     # from compute nodes to the internet; with none, Hugging Face and W&B are told to stay offline
@@ -220,8 +222,8 @@ class Network:
     gb_per_second_per_node: float | None = None  # into the network, one way
 
 
-@dataclass(frozen=True, kw_only=True)
-class StorageArea:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StorageArea(Frozen):
     """A file system; the area named `run` holds run directories where -o says nothing else."""
 
     path: str  # with {user}, {account}, {home}
@@ -232,8 +234,8 @@ class StorageArea:
     wiped: bool = False  # at the end of each job
 
 
-@dataclass(frozen=True, kw_only=True)
-class Container:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Container(Frozen):
     """The image that the ranks' Python lives in.
 
     singularity, apptainer, charliecloud and shifter are commands that stand before Python in each
@@ -256,8 +258,8 @@ class Container:
     flags: tuple[str, ...] = ()  # "--nv", "--rocm", "--no-container-mount-home"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caches:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Caches(Frozen):
     """Where libraries keep what they compile or download, instead of in $HOME."""
 
     # of each node and job, for compiled kernels: Triton, Inductor, torch extensions, CUDA or MIOpen
@@ -265,15 +267,15 @@ class Caches:
     shared: str | None = None  # for models and data of the Hugging Face hub, filled before the job
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signal:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Signal(Frozen):
     """How a job learns that its time is nearly up."""
 
     how: Literal["scheduler", "timer"] = "timer"  # does the scheduler warn, or a timer in job.sh?
 
 
-@dataclass(frozen=True, kw_only=True)
-class Toolchain:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Toolchain(Frozen):
     """What compiles the fused kernels, for which GPUs."""
 
     kind: Literal["cuda", "rocm", "none"] = "none"  # none: the torch references run
@@ -282,16 +284,16 @@ class Toolchain:
     host: Literal["login", "compute"] = "login"  # where it is installed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Cost(Frozen):
     """What the centre charges."""
 
     unit: str = "node-hours"  # in the centre's words
     per_node_hour: float = 1.0  # units that one node costs in an hour
 
 
-@dataclass(frozen=True, kw_only=True)
-class Policy:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Policy(Frozen):
     """What NeoX itself must not do here."""
 
     submit: bool = True  # false: a retired machine; scripts render, and are not submitted
@@ -301,8 +303,8 @@ class Policy:
     confirm_node_hours: float | None = None  # ask once more above this
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fact:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Fact(Frozen):
     """Where a value comes from. The key in [facts] is the value's dotted path."""
 
     kind: EvidenceKind  # user: somebody's script; derived: computed from facts
@@ -311,8 +313,8 @@ class Fact:
     question: str | None = None  # what to ask the user, for kind = "unknown"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profile:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Profile(Frozen):
     """One file of the `sites` shelf, with all that it inherits."""
 
     schema: int = field(default=1, metadata=NOT_IN_FILE)

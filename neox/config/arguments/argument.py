@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from neox.frozen import Frozen
+
 Status = Literal[
     "user",  # set it; it is read
     "derived",  # follows from another argument, and may be given if it agrees
@@ -13,8 +15,8 @@ Status = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Argument:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Argument(Frozen):
     """One argument's description. Its type, choices and default stand in the field itself."""
 
     doc: str
@@ -59,8 +61,8 @@ def argument_of(field: "dataclasses.Field[Any]") -> Argument:
     return about
 
 
-@dataclass(frozen=True, kw_only=True)
-class Switched:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Switched(Frozen):
     """A dict that says itself whether it is on; switched off, it asks for nothing."""
 
     enabled: bool = argument(False, "Switch the whole dict on.")

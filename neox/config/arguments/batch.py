@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Batch(Frozen):
     """The three batch numbers."""
 
     train_batch_size: int | None = argument(

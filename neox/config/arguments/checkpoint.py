@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _ALWAYS = "checkpoints hold everything that a run needs to go on"
 _S3 = "copies to S3 are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParallelWrite:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ParallelWrite(Frozen):
     """Who writes a DeepSpeed checkpoint."""
 
     pipeline_stage: bool = argument(False, "All stages write at once.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeepSpeedCheckpoint:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DeepSpeedCheckpoint(Frozen):
     """DeepSpeed's own checkpoint section."""
 
     tag_validation: Literal["Ignore", "Warn", "Fail"] = argument(
@@ -29,8 +30,8 @@ class DeepSpeedCheckpoint:
     parallel_write: ParallelWrite = argument(ParallelWrite(), "Who writes at once.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Checkpoint(Frozen):
     """Saving and loading."""
 
     save: str | None = argument(None, "Directory of checkpoints. Default: the run's own.")

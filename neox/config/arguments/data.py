@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 Paths = tuple[str, ...]
 Weights = tuple[float, ...]
@@ -13,8 +14,8 @@ _PAIRS = "preference pairs are not built yet"
 _ONLINE = "online data is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Data:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Data(Frozen):
     """Sets, weights and packing."""
 
     data_path: str | None = argument(None, "One set, divided by split.")

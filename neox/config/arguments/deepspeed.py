@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import Switched, argument
+from neox.frozen import Frozen
 
 _TUNING = "autotuning is not built yet"
 _CURRICULUM = "curricula of sequence length are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurriculumSchedule:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CurriculumSchedule(Frozen):
     """How a curriculum proceeds."""
 
     total_curriculum_step: int = argument(10_000, "Steps until full length.", unit="steps")
@@ -21,7 +22,7 @@ class CurriculumSchedule:
     max_step: tuple[int, ...] = argument((), "Where each of them ends.", unit="steps")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Curriculum(Switched):
     """Sequences that grow longer as training goes on."""
 
@@ -34,7 +35,7 @@ class Curriculum(Switched):
     schedule_config: CurriculumSchedule = argument(CurriculumSchedule(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Autotuning(Switched):
     """DeepSpeed's search for a fast config."""
 
@@ -64,7 +65,7 @@ class Autotuning(Switched):
     model_info_path: str | None = argument(None, "File of the same.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Elasticity(Switched):
     """DeepSpeed's elastic training."""
 
@@ -80,7 +81,7 @@ class Elasticity(Switched):
     num_gpus_per_node: int = argument(1, "GPUs of a node.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DataEfficiency(Switched):
     """DeepSpeed's data-efficiency library."""
 
@@ -89,8 +90,8 @@ class DataEfficiency(Switched):
     data_routing: Mapping[str, object] | None = argument(None, "Layers that drop tokens.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SparseAttention:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SparseAttention(Frozen):
     """DeepSpeed's own sparse attention section."""
 
     mode: Literal["dense", "fixed", "variable", "bigbird", "bslongformer", "local"] = argument(
@@ -109,8 +110,8 @@ class SparseAttention:
     num_sliding_window_blocks: int = argument(3, "Blocks in the sliding window.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compression:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Compression(Frozen):
     """DeepSpeed's compression; each technique has shared_parameters and different_groups."""
 
     weight_quantization: Mapping[str, object] | None = argument(None, "Quantised weights.")
@@ -122,8 +123,8 @@ class Compression:
     layer_reduction: Mapping[str, object] | None = argument(None, "Layers left out.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeepSpeed:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DeepSpeed(Frozen):
     """Sections of DeepSpeed's that have no other place."""
 
     deepspeed: Literal[True] = argument(

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _EVAL = "evaluation by lm-evaluation-harness is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Generation:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Generation(Frozen):
     """Sampling and evaluation."""
 
     text_gen_type: Literal["unconditional", "input-file", "interactive", "precompute"] | None = (

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _CHOSEN = "the engine chooses its kernels; the result is the same"
 _TE = "TransformerEngine is not built in yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kernels:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Kernels(Frozen):
     """Switches of fused kernels and of TransformerEngine."""
 
     scaled_upper_triang_masked_softmax_fusion: bool = argument(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _SITE = "neox-submit starts jobs the site's way"
 _ACCOUNT = "give it to neox-submit: --account NAME"
@@ -11,8 +12,8 @@ _NODES = "give it to neox-submit: --nodes N"
 _MASTER = "the job script finds its address and port"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launch:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Launch(Frozen):
     """Hosts and launchers."""
 
     num_gpus: int | None = argument(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 from neox.models.spec import InitMethod
 
 LayerKind = Literal[
@@ -26,8 +27,8 @@ _NORMS = "only layernorm is built"
 _SPARSE = "block-sparse attention is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sparsity:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Sparsity(Frozen):
     """Block-sparse attention, with DeepSpeed's keys."""
 
     block: int = argument(16, "Edge of a block.", unit="tokens")
@@ -46,8 +47,8 @@ class Sparsity:
     horizontal_global_attention: bool = argument(False, "Global blocks attend to all others, too.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoftPrompt:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SoftPrompt(Frozen):
     """A trained prompt before the text, with the model frozen."""
 
     enabled: bool = argument(False, "Train a soft prompt.")
@@ -56,8 +57,8 @@ class SoftPrompt:
     init_range: float = argument(0.5, "Range of random initial values.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Model(Frozen):
     """Layers, widths, positions and how weights start."""
 
     num_layers: int | None = argument(None, "Transformer blocks.")

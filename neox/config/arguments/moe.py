@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _MOE = "mixture of experts is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moe:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Moe(Frozen):
     """Experts and their router."""
 
     moe_num_experts: int = argument(1, "Experts of a layer; 1 is a dense model.", not_yet=_MOE)

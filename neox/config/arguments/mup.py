@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _MUP = "muP is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mup:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Mup(Frozen):
     """muP's arguments."""
 
     use_mup: bool = argument(False, "Train with muP.", not_yet=_MUP)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 OptimizerType = Literal[
     "Adam",
@@ -20,8 +21,8 @@ _NOT_ADAM = "only Adam, AdamW and SGD are built"
 _ONEBIT = "1-bit Adam is not built"
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimizerParams:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OptimizerParams(Frozen):
     """Numbers of the optimizer; each kind reads its own."""
 
     lr: float = argument(0.001, "Peak learning rate.")
@@ -54,8 +55,8 @@ class OptimizerParams:
     comm_backend_name: str = argument("nccl", "What 1-bit Adam talks over.", not_yet=_ONEBIT)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimizerSection:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OptimizerSection(Frozen):
     """The optimizer with DeepSpeed's keys."""
 
     type: OptimizerType = argument(
@@ -67,8 +68,8 @@ class OptimizerSection:
     params: OptimizerParams = argument(OptimizerParams(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Optimizer(Frozen):
     """The optimizer, decay, clipping and the loss's average."""
 
     optimizer: OptimizerSection = argument(OptimizerSection(), "Type and params.")

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _SITE = "the job's ranks follow from the site and --nodes"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parallel:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Parallel(Frozen):
     """Stages, tensor ranks and who takes the steps."""
 
     pipe_parallel_size: int = argument(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import Switched, argument
+from neox.frozen import Frozen
 
 Dtype = Literal["fp32", "fp16", "bf16"]
 _SPELLINGS = (
@@ -15,7 +16,7 @@ _SPELLINGS = (
 _DTYPES = "the engine keeps DeepSpeed's own dtypes"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Fp16(Switched):
     """DeepSpeed's fp16 section."""
 
@@ -37,7 +38,7 @@ class Fp16(Switched):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Bf16(Switched):
     """DeepSpeed's bf16 section."""
 
@@ -50,7 +51,7 @@ class Bf16(Switched):
     loss_scale: float = argument(0.0, "Copied from fp16; bfloat16 has none.", status="unread")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Amp(Switched):
     """NVIDIA's automatic mixed precision."""
 
@@ -58,8 +59,8 @@ class Amp(Switched):
     opt_level: str = argument("O1", "AMP's level.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataTypes:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DataTypes(Frozen):
     """DeepSpeed's data_types section."""
 
     grad_accum_dtype: Dtype | None = argument(
@@ -77,8 +78,8 @@ class DataTypes:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Precision:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Precision(Frozen):
     """One format for the run, and what goes with it."""
 
     precision: Literal["fp16", "fp32", "bfloat16"] | None = argument(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _DPO = "DPO is not built yet"
 _KTO = "KTO is not built yet"
@@ -12,8 +13,8 @@ _RL = "REINFORCE is not built yet"
 _SERVER = "serving weights is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preference:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Preference(Frozen):
     """DPO, KTO, reward models and REINFORCE."""
 
     dpo_beta: float = argument(0.1, "DPO's temperature.", not_yet=_DPO)

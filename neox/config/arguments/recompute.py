@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _SHARED = "saved activations stay whole on their GPU"
 _TORCH = "the engine recomputes with torch's own checkpointing"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ActivationCheckpointing:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ActivationCheckpointing(Frozen):
     """DeepSpeed's activation_checkpointing section."""
 
     partition_activations: bool = argument(False, "Share saved activations over tensor ranks.")
@@ -20,8 +21,8 @@ class ActivationCheckpointing:
     profile: bool = argument(False, "Time them.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recompute:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Recompute(Frozen):
     """What is computed twice."""
 
     checkpoint_activations: bool = argument(

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _MAMBA = "Mamba layers are not built yet"
 _RWKV = "RWKV layers are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recurrent:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Recurrent(Frozen):
     """Mamba's and RWKV's arguments."""
 
     mamba_selective_scan_fusion: bool = argument(False, "Fused selective scan.", not_yet=_MAMBA)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _DEEPSPEED = "DeepSpeed's schedulers are not built in; use lr_decay_style and warmup"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SchedulerParams:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SchedulerParams(Frozen):
     """Numbers of DeepSpeed's schedulers."""
 
     warmup_min_lr: float = argument(0.0, "Where warm-up starts.")
@@ -21,16 +22,16 @@ class SchedulerParams:
     warmup_min_ratio: float = argument(0.0, "Where warm-up starts, as a share of the peak.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scheduler:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Scheduler(Frozen):
     """A scheduler with DeepSpeed's keys."""
 
     type: str | None = argument(None, "DeepSpeed's name of the scheduler.")
     params: SchedulerParams = argument(SchedulerParams(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Schedule(Frozen):
     """Warm-up and decay."""
 
     lr_decay_style: Literal["constant", "linear", "cosine", "exponential"] = argument(

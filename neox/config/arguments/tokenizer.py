@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tokenizer:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Tokenizer(Frozen):
     """The tokenizer and the vocabulary."""
 
     tokenizer_type: Literal[

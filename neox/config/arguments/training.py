@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _FOUND = "the program finds out from the data"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Training(Frozen):
     """Steps, validations and the seed."""
 
     train_iters: int | None = argument(None, "Steps to train.", unit="steps")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
+from neox.frozen import Frozen
 
 _STAGE3 = "ZeRO 3 is not built yet"
 _OFFLOAD = "offloading is not built yet"
@@ -11,8 +12,8 @@ _ZEROPP = "ZeRO++ is not built yet"
 _COPY = "follows zero_optimization.{}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Offload:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Offload(Frozen):
     """Where optimizer state or weights go between their uses."""
 
     device: Literal["none", "cpu", "nvme"] = argument("none", "Where to.")
@@ -27,8 +28,8 @@ class Offload:
     ratio: float = argument(1.0, "Share that is offloaded, from 0 to 1.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ZeroOptimization:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ZeroOptimization(Frozen):
     """DeepSpeed's zero_optimization section; defaults as GPT-NeoX's."""
 
     stage: Literal[0, 1, 2, 3] = argument(
@@ -85,8 +86,8 @@ class ZeroOptimization:
     zero_quantized_gradients: bool = argument(False, "Reduce gradients quantised.", not_yet=_ZEROPP)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Zero:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Zero(Frozen):
     """ZeRO and its other names."""
 
     zero_optimization: ZeroOptimization = argument(
