@@ -24,10 +24,6 @@ class Surroundings:
     interactive: bool  # is there a person to ask?
 
     @property
-    def debug(self) -> bool:
-        return bool(self.environ.get("NEOX_DEBUG"))
-
-    @property
     def default_hostfile(self) -> str | None:
         """GPT-NeoX's own variable for the hostfile."""
         return self.environ.get("DLTS_HOSTFILE")

@@ -9,9 +9,9 @@ from neox.sites.ranges import print_cores
 from neox.submit.layout import RankPlace, hardware_threads
 from neox.submit.plan import Plan
 from neox.submit.quoting import Shell, shell_text
+from neox.submit.schedulers import scheduler
 from neox.submit.words import Literal, ShellVar, Word, literal
 
-PREFIX = {"slurm": "#SBATCH", "lsf": "#BSUB", "pbs": "#PBS", "flux": "#flux:", "local": "#"}
 STARTED_BY = {"srun": "srun", "jsrun": "jsrun", "openmpi": "mpirun", "spawn": "job.sh"}
 LOCAL_HOST = "127.0.0.1"
 EVERY_LOG_UP_TO = 256  # ranks; beyond it a folder of a file for each serves nobody
@@ -74,7 +74,7 @@ def job_page(plan: Plan, link: int) -> JobPage:
         headline=f"{headline(plan)}; link {link}",
         version=neox.__version__,
         again=Shell(" ".join(shell_text(word) for word in command_again(plan.request.argv))),
-        prefix=Shell(PREFIX[plan.site.scheduler.kind]),
+        prefix=Shell(scheduler(plan.site.scheduler.kind).prefix),
         timer=_timer(plan),
         has_modules=bool(reset or modules.use or modules.load or plan.node_type.modules),
         node_path=_node_path(plan),

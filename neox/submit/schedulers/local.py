@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from neox.sites.times import Dialect
 from neox.submit.plan import Directive
 from neox.submit.quoting import QuotingError
 from neox.submit.schedulers.scheduler import Argv, JobParts, JobState, JobStatus, OutputError
@@ -29,14 +28,6 @@ class Local:
     """The Scheduler protocol without a scheduler."""
 
     prefix: str = ""
-    time_dialect: Dialect = "neox"
-    job_id_variable: str | None = None  # job.sh takes its own process number
-    restart_variable: str | None = None
-    output_pattern: str = "{job_id}.out"
-    alive_prefix: Argv = ("ps", "-o", "stat=", "-p")
-    alive_states: frozenset[str] = frozenset(
-        state for state, (ours, _) in _STATES.items() if ours == "running"
-    )
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         if parts.extra:
@@ -49,9 +40,6 @@ class Local:
     def submit_argv(self, script: Path, after: str | None = None) -> Argv:  # noqa: ARG002
         """The process to start detached; what it waits for reaches it as NEOX_AFTER."""
         return ("bash", str(script))
-
-    def test_only_argv(self, script: Path) -> Argv | None:
-        return ("bash", "-n", str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         job_id = stdout.strip()
@@ -68,9 +56,6 @@ class Local:
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.split(maxsplit=2) for line in stdout.splitlines())
         return tuple(_status(*row[:2]) for row in rows if len(row) >= 2 and row[0].isdecimal())
-
-    def alive_argv(self, job_id: str) -> Argv:
-        return (*self.alive_prefix, job_id)
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("kill", "-TERM", job_id)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from neox.sites.times import Dialect, print_time
+from neox.sites.times import print_time
 from neox.submit.origin import site_origin
 from neox.submit.plan import Directive, Origin
 from neox.submit.quoting import check_directive_text
@@ -38,12 +38,6 @@ class Lsf:
     """The Scheduler protocol for LSF."""
 
     prefix: str = "#BSUB"
-    time_dialect: Dialect = "lsf"
-    job_id_variable: str = "LSB_JOBID"
-    restart_variable: str | None = None  # -rn: LSF never starts a job of ours again
-    output_pattern: str = "%J.out"
-    alive_prefix: Argv = ("bjobs", "-noheader", "-o", "stat")
-    alive_states: frozenset[str] = frozenset({"RUN", "USUSP", "SSUSP", "UNKWN"})
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
@@ -51,9 +45,6 @@ class Lsf:
     def submit_argv(self, script: Path, after: str | None = None) -> Argv:
         waits = ("-w", f"ended({after})") if after else ()
         return ("bsub", *waits, str(script))
-
-    def test_only_argv(self, script: Path) -> Argv | None:  # noqa: ARG002
-        return None
 
     def parse_job_id(self, stdout: str) -> str:
         match = _SUBMITTED.search(stdout)
@@ -71,9 +62,6 @@ class Lsf:
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.strip().split("|", maxsplit=2) for line in stdout.splitlines())
         return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
-
-    def alive_argv(self, job_id: str) -> Argv:
-        return (*self.alive_prefix, job_id)
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("bkill", job_id)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from neox.sites.profile import NodeType, Profile, Queue
-from neox.sites.times import Dialect
 from neox.submit.plan import Directive
 
 Argv = tuple[str, ...]
@@ -57,29 +56,6 @@ class Scheduler(Protocol):
     def prefix(self) -> str:
         """What starts a header line: "#SBATCH"; empty where a script has no header."""
 
-    @property
-    def time_dialect(self) -> Dialect: ...
-
-    @property
-    def job_id_variable(self) -> str | None:
-        """Where a job finds its own id; None where job.sh makes one."""
-
-    @property
-    def restart_variable(self) -> str | None:
-        """Where a job that was queued again finds how often."""
-
-    @property
-    def output_pattern(self) -> str:
-        """The output file's name; the scheduler puts the job id in."""
-
-    @property
-    def alive_prefix(self) -> Argv:
-        """Followed by a job id: a command whose first word of output is the job's native state."""
-
-    @property
-    def alive_states(self) -> frozenset[str]:
-        """The native states in which a job still owns its run."""
-
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         """The header's lines, without the prefix.
 
@@ -88,9 +64,6 @@ class Scheduler(Protocol):
 
     def submit_argv(self, script: Path, after: str | None = None) -> Argv:
         """Queue the script, to start once the job `after` has ended in whatever way."""
-
-    def test_only_argv(self, script: Path) -> Argv | None:
-        """Ask whether the script would be accepted, without queueing it; None: cannot be asked."""
 
     def parse_job_id(self, stdout: str) -> str:
         """The id in the answer to `submit_argv`. Raises OutputError."""
@@ -103,8 +76,6 @@ class Scheduler(Protocol):
 
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         """The answer to either. Lines that are no job are left out."""
-
-    def alive_argv(self, job_id: str) -> Argv: ...
 
     def cancel_argv(self, job_id: str) -> Argv: ...
 

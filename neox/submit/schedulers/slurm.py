@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from neox.sites.times import Dialect, print_time
+from neox.sites.times import print_time
 from neox.submit.origin import site_origin
 from neox.submit.plan import Directive, Origin
 from neox.submit.quoting import check_directive_text
@@ -75,15 +75,6 @@ class Slurm:
     """The Scheduler protocol for Slurm."""
 
     prefix: str = "#SBATCH"
-    time_dialect: Dialect = "slurm"
-    job_id_variable: str = "SLURM_JOB_ID"
-    restart_variable: str = "SLURM_RESTART_COUNT"
-    output_pattern: str = "%j.out"
-    # without a state filter squeue names pending, running and completing jobs
-    alive_prefix: Argv = ("squeue", "--noheader", "--format=%T", "--jobs")
-    alive_states: frozenset[str] = frozenset(
-        state for state, (ours, _) in _STATES.items() if ours == "running"
-    )
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
@@ -91,9 +82,6 @@ class Slurm:
     def submit_argv(self, script: Path, after: str | None = None) -> Argv:
         waits = (f"--dependency=afterany:{after}",) if after else ()
         return ("sbatch", "--parsable", *waits, str(script))
-
-    def test_only_argv(self, script: Path) -> Argv | None:
-        return ("sbatch", "--test-only", str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         # "1234" or "1234;cluster"; some sites print notes before it
@@ -116,9 +104,6 @@ class Slurm:
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.strip().split("|") for line in stdout.splitlines())
         return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
-
-    def alive_argv(self, job_id: str) -> Argv:
-        return (*self.alive_prefix, job_id)
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("scancel", job_id)

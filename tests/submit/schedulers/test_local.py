@@ -34,11 +34,6 @@ def test_a_zombie_has_ended() -> None:
     assert job.state == "ended"
 
 
-def test_alive_command_answers_with_a_state() -> None:
-    first = answer(LOCAL.alive_argv(str(os.getpid()))).strip()[0]
-    assert first in LOCAL.alive_states
-
-
 def test_commands() -> None:
     assert LOCAL.submit_argv(Path("/r/job.sh")) == ("bash", "/r/job.sh")
     assert LOCAL.cancel_argv("9") == ("kill", "-TERM", "9")

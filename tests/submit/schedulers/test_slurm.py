@@ -84,9 +84,7 @@ def test_commands() -> None:
     script = Path("/r/links/1/job.sh")
     assert SLURM.submit_argv(script) == ("sbatch", "--parsable", "/r/links/1/job.sh")
     assert SLURM.submit_argv(script, after="7")[2] == "--dependency=afterany:7"
-    assert SLURM.test_only_argv(script) == ("sbatch", "--test-only", "/r/links/1/job.sh")
     assert SLURM.cancel_argv("7") == ("scancel", "7")
-    assert SLURM.alive_argv("7")[-1] == "7"
 
 
 @pytest.mark.parametrize("answer", ["123\n", "123;cluster\n", "note of the site\n123\n"])
@@ -114,9 +112,3 @@ def test_status_in_plain_words() -> None:
 def test_history_knows_who_cancelled() -> None:
     (job,) = SLURM.parse_status("5|CANCELLED by 1000|None\n")
     assert (job.state, job.reason, job.native) == ("ended", "was cancelled", "CANCELLED")
-
-
-def test_alive_is_what_runs() -> None:
-    assert "RUNNING" in SLURM.alive_states
-    assert "COMPLETING" in SLURM.alive_states
-    assert not {"PENDING", "COMPLETED", "TIMEOUT"} & SLURM.alive_states
