@@ -1,12 +1,12 @@
 """Texts in, records out: prompts become GPT-NeoX's JSON lines."""
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from neox.checkpoint.directory import write_file
 from neox.data.tokenizers import Tokenizer
 from neox.inference.generate import Continuation, GenerationError, generate
 from neox.inference.sampling import Sampling
@@ -85,14 +85,5 @@ def _record(
 
 def write_records(path: Path, records: Sequence[TextRecord]) -> None:
     """One JSON object a line, all or nothing. Raises OSError."""
-    aside = path.with_name(path.name + ".part")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            for record in records:
-                file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    lines = (json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
+    write_file(path, "".join(lines).encode())

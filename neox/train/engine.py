@@ -23,6 +23,7 @@ from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
 from neox.objectives.objective import Objective
 from neox.parallel.mesh import Mesh
+from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import evaluate, no_losses
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.optimizers import (
@@ -31,9 +32,7 @@ from neox.train.optimizers import (
     build_optimizer,
     moment,
     set_rate,
-    set_steps_taken,
     state_kinds,
-    steps_taken,
 )
 from neox.train.partitions import Partition, Piece
 from neox.train.precision import Precision
@@ -162,20 +161,11 @@ class DeepSpeedEngine:
         return self._scale.value
 
     def state(self) -> EngineState:
-        value, patience, good_steps = self._scale.state()
-        return EngineState(
-            optimizer_steps=steps_taken(self._optimizer),
-            loss_scale=value,
-            loss_scale_patience=patience,
-            loss_scale_good_steps=good_steps,
-        )
+        return engine_state(self._optimizer, self._scale)
 
     def restore_state(self, state: EngineState) -> None:
         masters = [part.master for part in self._zero.masters()]
-        set_steps_taken(self._optimizer, masters, state.optimizer_steps)
-        self._scale.restore(
-            (state.loss_scale, state.loss_scale_patience, state.loss_scale_good_steps)
-        )
+        restore_engine_state(state, self._optimizer, masters, self._scale)
 
     def _window(self, part: Partition, piece: Piece, kind: Kind) -> torch.Tensor:
         """The piece of a master or of its moment, as a view."""

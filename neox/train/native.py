@@ -9,6 +9,7 @@ from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
 from neox.objectives.objective import Objective
 from neox.parallel.mesh import Mesh
+from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import evaluate, no_losses
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.optimizers import (
@@ -16,9 +17,7 @@ from neox.train.optimizers import (
     build_optimizer,
     moment,
     set_rate,
-    set_steps_taken,
     state_kinds,
-    steps_taken,
 )
 from neox.train.precision import DTYPES, Precision
 from neox.train.report import RankReport, apply_verdict, world_report
@@ -109,19 +108,11 @@ class NativeEngine:
         return self._scale.value
 
     def state(self) -> EngineState:
-        value, patience, good_steps = self._scale.state()
-        return EngineState(
-            optimizer_steps=steps_taken(self._optimizer),
-            loss_scale=value,
-            loss_scale_patience=patience,
-            loss_scale_good_steps=good_steps,
-        )
+        return engine_state(self._optimizer, self._scale)
 
     def restore_state(self, state: EngineState) -> None:
-        set_steps_taken(self._optimizer, list(self._masters.values()), state.optimizer_steps)
-        self._scale.restore(
-            (state.loss_scale, state.loss_scale_patience, state.loss_scale_good_steps)
-        )
+        masters = list(self._masters.values())
+        restore_engine_state(state, self._optimizer, masters, self._scale)
 
     def _tensor(self, master: torch.Tensor, kind: Kind) -> torch.Tensor:
         return master if kind == "weight" else moment(self._optimizer, master, kind)
