@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neox.run.exit_codes import HALTING, MEANING, ExitCode
-from neox.run.paths import RunPaths
+from neox.run.paths import RunPaths, newest_step
 from neox.run.stop import write_aside
 
 LINKS_WITHOUT_PROGRESS = 2
@@ -140,11 +140,7 @@ def read_links(path: Path) -> list[LinkEnd]:
 
 def newest_checkpoint(paths: RunPaths) -> int | None:
     """Step of the newest published checkpoint, from where the run said it saves."""
-    folder = checkpoint_folder(paths)
-    if not folder.is_dir():
-        return None
-    found = [re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.iterdir()]
-    return max((int(match[1]) for match in found if match), default=None)
+    return newest_step(checkpoint_folder(paths))
 
 
 def checkpoint_folder(paths: RunPaths) -> Path:

@@ -1,5 +1,6 @@
 """The one object that knows every file name of a run directory."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,3 +113,14 @@ def run_of(run_config: Path) -> RunPaths:
     if folder.parent.name == "links":
         return RunPaths(folder.parent.parent)
     return RunPaths(folder)
+
+
+def newest_step(checkpoints: Path) -> int | None:
+    """The step of the newest published checkpoint in the folder; None where there is none.
+
+    By names alone: whether it is sound is for who reads it (neox/checkpoint/directory.py).
+    """
+    if not checkpoints.is_dir():
+        return None
+    found = (re.fullmatch(r"step-(\d{8,})", path.name) for path in checkpoints.iterdir())
+    return max((int(match[1]) for match in found if match), default=None)

@@ -1,12 +1,11 @@
 """`--chain auto`: as many links as the steps left take, with a table of other ways."""
 
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neox.run.paths import RunPaths
+from neox.run.paths import RunPaths, newest_step
 from neox.sites.times import print_time
 from neox.submit.chaining import Alternative, Work, alternative, alternatives, best_time, longest
 from neox.submit.geometry import division, fitting_nodes
@@ -58,12 +57,7 @@ def saved_step(plan: Plan) -> int:
     """The step of the newest published checkpoint of the run; 0 where there is none."""
     folder = plan.config.checkpoint.save
     root = Path(folder) if folder else plan.run.checkpoints
-    try:
-        names = [path.name for path in (plan.request.cwd / root).iterdir()]
-    except OSError:
-        return 0
-    found = (re.fullmatch(r"step-(\d{8,})", name) for name in names)
-    return max((int(match[1]) for match in found if match), default=0)
+    return newest_step(plan.request.cwd / root) or 0
 
 
 def measured_step(run: RunPaths, tokens: int, nodes: int) -> float | None:

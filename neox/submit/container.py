@@ -13,7 +13,6 @@ from neox.submit.places import Names, filled, word
 from neox.submit.words import Literal, ShellVar, Word, literal
 
 _ONE_TASK = (literal("srun"), literal("--nodes=1"), literal("--ntasks=1"))
-OF_THE_LAUNCHER = frozenset({"pyxis", "container-engine"})
 
 
 @dataclass(frozen=True, kw_only=True)
