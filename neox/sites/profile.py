@@ -15,13 +15,30 @@ from neox.frozen import Frozen
 NOT_IN_FILE = MappingProxyType({"not_in_file": True})
 
 SchedulerKind = Literal["slurm", "lsf", "pbs", "flux", "local"]
-LauncherKind = Literal["srun", "jsrun", "openmpi", "spawn"]
+LauncherKind = Literal[
+    "srun",
+    "jsrun",
+    "openmpi",
+    "mpich",  # Hydra's mpiexec
+    "intelmpi",  # Hydra's mpiexec with Intel's variables
+    "mvapich",  # Hydra's mpiexec with MVAPICH's
+    "pals",  # mpiexec of HPE's PALS
+    "flux",  # flux run
+    "pdsh",  # ssh to every node, which starts its own ranks
+    "torchrun",  # one torchrun a node, started by the scheduler's own launcher or by pdsh
+    "spawn",
+]
 BindingStyle = Literal[
     "mask",  # --cpu-bind=mask_cpu:... (LUMI)
     "closest",  # the scheduler puts each rank beside its GPU (Frontier)
     "cores",  # -c with block distribution, cores in order
     "resource-set",  # jsrun
     "rankfile",  # Open MPI
+    "user-list",  # Hydra: -bind-to user:0+1,2+3
+    "depth",  # PALS: --depth and --cpu-bind depth, cores in order
+    "cpu-list",  # PALS: --cpu-bind list:1-8:9-16
+    "map",  # flux run: -o cpu-affinity=map:...
+    "mpibind",  # flux run: the centre's mpibind plugin maps ranks, cores and GPUs
     "wrapper",  # taskset in the rank script
     "none",
 ]
@@ -72,7 +89,8 @@ class Launcher(Frozen):
 
     kind: LauncherKind  # spawn: job.sh starts the ranks itself, on one machine
     # mask: --cpu-bind=mask_cpu; closest: Slurm puts a rank beside its GPU; cores: -c and
-    # block:block; resource-set: jsrun; rankfile: Open MPI; wrapper: taskset in rank.sh; none
+    # block:block; resource-set: jsrun; rankfile: Open MPI; user-list: Hydra; depth and cpu-list:
+    # PALS; map: flux run; mpibind: its plugin; wrapper: taskset in rank.sh; none
     binding: BindingStyle
     # one: a rank sees its own GPU alone, as device 0; all: every one of the node
     gpu_visibility: GpuVisibility = "all"
@@ -82,6 +100,7 @@ class Launcher(Frozen):
     master: MasterAddress
     # what makes a host's name the one of its fast network: "i" at JSC, ".hsn.cm.aurora..." at ALCF
     master_suffix: str = ""
+    command: str | None = None  # the program, where it is not the kind's own: a name or a path
     major_version: int | None = None  # Open MPI 4 and 5 differ
     hosts: tuple[str, ...] = ()  # for launchers without a scheduler
     hostfile: str | None = None  # the same as a file, "NAME slots=N" a line

@@ -3,17 +3,47 @@
 import datetime
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 from neox.sites.problems import Report, nearest
-from neox.sites.profile import OPTIONAL_TABLES, Caps, Gpu, NodeType, Profile, Queue
+from neox.sites.profile import (
+    OPTIONAL_TABLES,
+    BindingStyle,
+    Caps,
+    Gpu,
+    LauncherKind,
+    NodeType,
+    Profile,
+    Queue,
+)
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BACKENDS = ("slurm", "lsf", "local")
+_HYDRA: tuple[LauncherKind, ...] = ("mpich", "intelmpi", "mvapich")
+_BY_RANK_SCRIPT: tuple[LauncherKind, ...] = (
+    *("srun", "openmpi", *_HYDRA, "pals", "flux", "pdsh", "torchrun", "spawn"),
+)
+_LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyType(
+    {
+        "mask": ("srun",),
+        "closest": ("srun",),
+        "cores": ("srun", "openmpi"),
+        "resource-set": ("jsrun",),
+        "rankfile": ("openmpi",),
+        "user-list": ("mpich",),
+        "depth": ("pals",),
+        "cpu-list": ("pals",),
+        "map": ("flux",),
+        "mpibind": ("flux",),
+        "wrapper": _BY_RANK_SCRIPT,
+        "none": _BY_RANK_SCRIPT,
+    }
+)
 T = TypeVar("T", int, str)
 
 
@@ -183,15 +213,7 @@ class _Checks:
 
     def launcher(self) -> None:
         launcher = self.profile.launcher
-        fits = {
-            "mask": ("srun",),
-            "closest": ("srun",),
-            "cores": ("srun", "openmpi"),
-            "resource-set": ("jsrun",),
-            "rankfile": ("openmpi",),
-            "wrapper": ("srun", "openmpi", "spawn"),
-            "none": ("srun", "openmpi", "spawn"),
-        }[launcher.binding]
+        fits = _LAUNCHERS_OF[launcher.binding]
         if launcher.kind not in fits:
             self.say("launcher.binding", f"{launcher.binding!r} is for {' or '.join(fits)}")
         if launcher.binding == "closest" and launcher.gpu_visibility != "one":

@@ -18,3 +18,5 @@ def launch(parts: LaunchParts) -> LaunchPlan:
             return openmpi.launch(parts)
         case "spawn":
             return spawn.launch(parts)
+        case kind:
+            raise LaunchError(f"{parts.site.name}: launcher {kind!r} starts no ranks here")
