@@ -12,6 +12,7 @@ IN_THE_JOB = BEFORE_SUBMISSION | {"job_id", "cores_per_rank", "local_rank", "nod
 _INSIDE = ("env.", "container.", "caches.")
 _GPUS = frozenset({"gpus"})  # of a node, where they are asked for
 _ASKS_FOR_GPUS = ("scheduler.gpus_line", "launcher.flags")
+_CHUNK = frozenset({"cpus", "gpus"})  # of a node, in PBS's select
 _REGEXPS = frozenset({"account.pattern", "identify.hostname"})
 _PROSE = ("facts.", "title", "policy.reason", "account.example")
 _VARIABLE_ALLOWED = ("modules.prepend.", "modules.use")
@@ -33,6 +34,8 @@ def allowed_in(path: str) -> frozenset[str]:
     """The placeholders that the value of a dotted path may hold."""
     if path.startswith(_ASKS_FOR_GPUS):
         return _GPUS
+    if path.startswith("scheduler.chunk"):
+        return _CHUNK
     return IN_THE_JOB if path.startswith(_INSIDE) else BEFORE_SUBMISSION
 
 

@@ -44,7 +44,15 @@ BindingStyle = Literal[
 ]
 # does a rank see its own GPU alone, as device 0, or every one of the node?
 GpuVisibility = Literal["one", "all"]
-MasterAddress = Literal["hostname-ip", "first-host", "lsf-hostfile", "host-list", "localhost"]
+MasterAddress = Literal[
+    "hostname-ip",
+    "first-host",
+    "lsf-hostfile",
+    "pbs-nodefile",
+    "flux-first-host",
+    "host-list",
+    "localhost",
+]
 # a profile may do without them, and ask what would stand in them
 OPTIONAL_TABLES = frozenset({"account", "caches", "container", "cost", "modules", "network"})
 EvidenceKind = Literal["official", "user", "derived", "measured", "unknown"]
@@ -78,8 +86,11 @@ class Scheduler(Frozen):
     runs_on: Literal["compute", "launch", "submit"] = "compute"  # where the script's body runs
     directives: tuple[str, ...] = ()  # more lines, without prefix: "--network=disable_rdzv_get"
     alloc_flags: tuple[str, ...] = ()  # LSF: joined into the one -alloc_flags line
+    # PBS: what each node of -l select brings: "system=polaris", "ncpus={cpus}", "ngpus={gpus}"
+    chunk: tuple[str, ...] = ()
     gpus_line: str | None = None  # "--gpus-per-node={gpus}" where the site wants one
-    whole_node: str | None = None  # the site's word for exclusive nodes: "--exclusive"
+    # the site's words for exclusive nodes: "--exclusive"; PBS: "-l place=scatter:excl"
+    whole_node: str | None = None
     memory_line: str | None = None  # "--mem=0" where whole nodes do not bring all their memory
 
 
@@ -95,10 +106,12 @@ class Launcher(Frozen):
     # one: a rank sees its own GPU alone, as device 0; all: every one of the node
     gpu_visibility: GpuVisibility = "all"
     flags: tuple[str, ...] = ()  # stand on the launch line itself, in this order
-    # hostname-ip: of the node that runs job.sh; first-host: of the job, by name; lsf-hostfile: the
-    # first compute host; host-list: the first host named; localhost
+    # hostname-ip: of the node that runs job.sh; first-host: of the job, by name (Slurm);
+    # lsf-hostfile: the first compute host; pbs-nodefile: its first line; flux-first-host: rank 0's
+    # node, asked of Flux; host-list: the first host named; localhost
     master: MasterAddress
-    # what makes a host's name the one of its fast network: "i" at JSC, ".hsn.cm.aurora..." at ALCF
+    # what makes a host's name the one of its fast network: "i" at JSC; one that begins with a dot,
+    # ".hsn.cm.aurora.alcf.anl.gov", takes the place of the domain that the name may have
     master_suffix: str = ""
     command: str | None = None  # the program, where it is not the kind's own: a name or a path
     major_version: int | None = None  # Open MPI 4 and 5 differ
@@ -182,7 +195,9 @@ class Queue(Frozen):
     partition: str | None = None  # for select = "qos": the partition to name beside it
     # the scheduler's name for it, where several entries here, with nodes of their own, share one
     known_as: str | None = None
-    features: tuple[str, ...] = ()  # of nodes, all of them asked for: --constraint=a&b (Slurm)
+    # of nodes, all of them asked for: --constraint=a&b (Slurm), --requires=a&b (Flux), in the
+    # chunk (PBS)
+    features: tuple[str, ...] = ()
     account: Account | None = None  # in place of [account], where an account is for some nodes
 
     @property

@@ -23,7 +23,9 @@ from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-BACKENDS = ("slurm", "lsf", "local")
+_WARNING_SCHEDULERS = ("slurm", "lsf")  # signal a job before its end
+_MASTER_OF = {"first-host": "slurm", "lsf-hostfile": "lsf"}
+_MASTER_OF |= {"pbs-nodefile": "pbs", "flux-first-host": "flux"}
 _HYDRA: tuple[LauncherKind, ...] = ("mpich", "intelmpi", "mvapich")
 _BY_RANK_SCRIPT: tuple[LauncherKind, ...] = (
     *("srun", "openmpi", *_HYDRA, "pals", "flux", "pdsh", "torchrun", "spawn"),
@@ -205,11 +207,17 @@ class _Checks:
 
     # --- the rest
     def scheduler(self) -> None:
-        kind = self.profile.scheduler.kind
-        if kind not in BACKENDS:
+        scheduler, kind = self.profile.scheduler, self.profile.scheduler.kind
+        if scheduler.chunk and kind != "pbs":
+            self.say("scheduler.chunk", f"is of PBS, and this is {kind}")
+        if scheduler.alloc_flags and kind != "lsf":
+            self.say("scheduler.alloc_flags", f"is of LSF, and this is {kind}")
+        if scheduler.gpus_line and kind == "pbs":
             self.say(
-                "scheduler.kind", f"{kind!r} has no backend yet; there are {', '.join(BACKENDS)}"
+                "scheduler.gpus_line", 'PBS counts GPUs in `chunk`: write "ngpus={gpus}" there'
             )
+        if self.profile.signal.how == "scheduler" and kind not in _WARNING_SCHEDULERS:
+            self.say("signal.how", f'{kind} gives a script no warning of its end: write "timer"')
 
     def launcher(self) -> None:
         launcher = self.profile.launcher
@@ -218,6 +226,12 @@ class _Checks:
             self.say("launcher.binding", f"{launcher.binding!r} is for {' or '.join(fits)}")
         if launcher.binding == "closest" and launcher.gpu_visibility != "one":
             self.say("launcher.gpu_visibility", '"closest" shows a rank its own GPU: write "one"')
+        scheduler = self.profile.scheduler.kind
+        master = _MASTER_OF.get(launcher.master, scheduler)
+        if master != scheduler:
+            self.say(
+                "launcher.master", f"{launcher.master!r} asks {master}, and this is {scheduler}"
+            )
         has_gpus = any(node.gpu for node in self.profile.node_types)
         if launcher.binding == "closest" and not has_gpus:
             self.say("launcher.binding", '"closest" needs GPUs in the node')

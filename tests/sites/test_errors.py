@@ -188,9 +188,18 @@ CASES = {
         changed('"submitting"', '"venv"'),
         'python.path: is needed with kind = "venv"',
     ),
-    "a scheduler without a backend": (
+    "the master of another scheduler": (
         changed('"slurm"', '"pbs"'),
-        "mine.toml:6: scheduler.kind: 'pbs' has no backend yet; there are slurm, lsf, local",
+        "launcher.master: 'first-host' asks slurm, and this is pbs",
+    ),
+    "a chunk without PBS": (
+        changed('"slurm"', '"slurm"\nchunk   = ["ngpus={gpus}"]'),
+        "mine.toml:7: scheduler.chunk: is of PBS, and this is slurm",
+    ),
+    "a warning that PBS does not give": (
+        changed('"slurm"', '"pbs"').replace("first-host", "hostname-ip")
+        + '[signal]\nhow = "scheduler"\n',
+        "signal.how: pbs gives a script no warning of its end",
     ),
     "a fact about nothing": (
         SMALL + '[facts]\n"node.corse" = { kind="derived", source="x", read="2026-01-01" }\n',
