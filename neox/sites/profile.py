@@ -319,6 +319,19 @@ class Toolchain(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Profiler(Frozen):
+    """A program that wraps chosen ranks for --profile; the table is named for it: nsys, rocprof.
+
+    In a container it is the image's own, and no module is loaded.
+    """
+
+    # nsys, or the rocprof of the site's ROCm: rocprofv3 (6.2 and later), rocprofv2, rocprof
+    command: str
+    module: str | None = None  # loaded after all others
+    unload: tuple[str, ...] = ()  # modules that disturb it: "darshan-runtime"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Cost(Frozen):
     """What the centre charges."""
 
@@ -372,6 +385,7 @@ class Profile(Frozen):
     caches: Caches = Caches()
     signal: Signal = Signal()
     requeue: bool = False  # may the scheduler start a failed job again by itself?
+    profilers: Mapping[str, Profiler] = field(default_factory=dict)
     toolchain: Toolchain = Toolchain()
     cost: Cost = Cost()
     policy: Policy = Policy()

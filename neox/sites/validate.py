@@ -46,6 +46,8 @@ _LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyTyp
         "none": _BY_RANK_SCRIPT,
     }
 )
+# by the table's name: what its command may be called, after any folder
+PROFILER_COMMANDS = {"nsys": ("nsys",), "rocprof": ("rocprofv3", "rocprofv2", "rocprof")}
 T = TypeVar("T", int, str)
 
 
@@ -62,6 +64,7 @@ def check_profile(profile: Profile, report: Report) -> None:
     checks.python()
     checks.container()
     checks.surroundings()
+    checks.profilers()
     checks.facts()
 
 
@@ -299,6 +302,16 @@ class _Checks:
             self.say("network.proxy", 'goes with access = "proxy"')
         if caches.node and "{job_id}" not in caches.node:
             self.say("caches.node", "holds {job_id}, or jobs on one node share what they compile")
+
+    def profilers(self) -> None:
+        for name, profiler in self.profile.profilers.items():
+            path = f"profilers.{name}"
+            if name not in PROFILER_COMMANDS:
+                self.say(path, f"is no profiler{nearest(name, PROFILER_COMMANDS)}")
+                continue
+            known, command = PROFILER_COMMANDS[name], profiler.command.rpartition("/")[2]
+            if command not in known:
+                self.say(f"{path}.command", f"{command!r}{nearest(command, known)}")
 
     def facts(self) -> None:
         known = {path for path in self.profile.origins if not path.startswith("facts.")}
