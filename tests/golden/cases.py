@@ -1,12 +1,23 @@
-"""The scripts that are kept as text: every site, one node and twelve, a first and a second link."""
+"""The scripts that are kept as text: every site, one node and twelve, every way to ask for a job.
 
-from collections.abc import Iterator
+A case is `SITE/NODES-KIND`: `frontier/12-chain.job.sh`. What a kind asks for is typed, and read by
+the real command line: another kind is one more line of KINDS. Sites whose own profile names a
+container run every case inside it; `container` is for sites where a person brings one.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from neox.config.load import load
-from neox.content import shelf, shipped
+from neox.content import Shelf, shelf, shipped
 from neox.sites.load import load_site
+from neox.sites.profile import Profile
+from neox.submit.cli_args import parse_run
+from neox.submit.cli_run import request_of
+from neox.submit.edge import Surroundings
 from neox.submit.jobs import load_job
 from neox.submit.plan import Plan
 from neox.submit.planning import make_plan
@@ -14,8 +25,34 @@ from neox.submit.render import render
 from neox.submit.request import Request
 
 FOLDER = Path(__file__).resolve().parent
-NOWHERE = Path("/home/me/work")  # the person's folder; nothing is read from it
+NOWHERE = Path("/proj/me")  # the person's folder; nothing is read from it
 ONE_MACHINE = frozenset({"local"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is typed beside site, nodes and config, and which link's scripts are kept."""
+
+    typed: tuple[str, ...] = ()
+    link: int = 1
+    # site -> the profile that is asked for in its place; None: every site, as it is
+    profiles: Mapping[str, str] | None = None
+    keeps_rank: bool = True  # false: rank.sh is that of `train`, with another number of the link
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "train": Kind(),
+        "chain": Kind(typed=("--chain", "2"), link=2, keeps_rank=False),
+        "container": Kind(
+            profiles={
+                "frontier": "frontier-apptainer",
+                "perlmutter": "perlmutter-shifter",
+                "slurm": "slurm-charliecloud",
+            }
+        ),
+    }
+)
 ACCOUNTS = {
     "clariden": "a0123",
     "frontier": "abc123",
@@ -29,72 +66,86 @@ ACCOUNTS = {
     "stability": "eleuther",
     "summit": "abc123",
 }
-# where a folder of /scratch would be refused, because a job's end wipes it
-OUTPUTS = {"aws-parallelcluster": "/fsx/me/runs"}
 # 2304 samples divide by the ranks of every case; 20B's own batch wants nodes of eight
 BATCH = ("train_batch_size=2304", "train_micro_batch_size_per_gpu=4")
 TWENTY = frozenset({("frontier", 12), ("lumi", 12)})
+HOSTS = tuple(f"node{number}" for number in range(1, 13))
+AROUND = Surroundings(
+    environ={},
+    cwd=NOWHERE,
+    home=Path("/home/me"),
+    user="me",
+    hostname="login1",
+    python="/home/me/neox/.venv/bin/python",
+    cores=8,
+    interactive=False,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     site: str
     nodes: int
-    link: int
+    kind: str = "train"
 
     @property
     def name(self) -> str:
-        return f"{self.site}-{self.nodes}-link{self.link}"
+        return f"{self.site}/{self.nodes}-{self.kind}"
+
+    @property
+    def link(self) -> int:
+        return KINDS[self.kind].link
 
 
 def cases() -> Iterator[Case]:
     for entry in shelf("sites", environ={}, cwd=NOWHERE).entries():
-        site, counts = entry.name, (1,) if entry.name in ONE_MACHINE else (1, 12)
-        yield from (Case(site=site, nodes=nodes, link=1) for nodes in counts)
-        yield Case(site=site, nodes=counts[-1], link=2)
+        for nodes in (1,) if entry.name in ONE_MACHINE else (1, 12):
+            for name, kind in KINDS.items():
+                if kind.profiles is None or entry.name in kind.profiles:
+                    yield Case(site=entry.name, nodes=nodes, kind=name)
 
 
-def request_for(
-    site: str, nodes: int, config: Path, overrides: tuple[str, ...] = (), *, chain: int = 1
-) -> Request:
-    """What a person typed."""
-    account = ACCOUNTS.get(site)
-    typed = ["--site", site, "--nodes", str(nodes), "--time", "2:00:00"]
+def profile_of(site: str, kind: str = "train") -> Profile:
+    folders = (FOLDER / "profiles", shipped("sites"))
+    name = (KINDS[kind].profiles or {}).get(site, site)
+    return load_site(name, Shelf(name="sites", folders=folders, base=NOWHERE))
+
+
+def request_for(site: str, nodes: int, kind: str = "train") -> Request:
+    """What a person typed, with the config and the hosts that would be read from files."""
+    profile, account = profile_of(site, kind), ACCOUNTS.get(site)
+    typed = ["--site", profile.name, "--nodes", str(nodes), "--time", "2:00:00"]
     typed += ["--account", account] if account else []
-    typed += ["--chain", str(chain)] if chain > 1 else []
-    return Request(
-        site=site,
-        job="train",
-        configs=(config,),
-        overrides=overrides,
-        nodes=nodes,
-        seconds=7200,
-        account=account,
-        chain=chain if chain > 1 else None,
-        python="/proj/neox/.venv/bin/python",
-        output=Path(OUTPUTS.get(site, "/scratch/me/runs")),
-        user="me",
-        cwd=NOWHERE,
-        home=Path("/home/me"),
-        submit_python="/home/me/neox/.venv/bin/python",
-        machine_cores=8,
-        hosts=tuple(f"node{number}" for number in range(1, 13)) if site == "openmpi" else (),
-        argv=("neox-submit", *typed, f"configs/{config.name}", *overrides),
+    typed += [*KINDS[kind].typed, f"configs/{_config(site, nodes)}", *_batch(site, nodes)]
+    request = request_of(parse_run(typed), ("neox-submit", *typed), AROUND)
+    by_hand = profile.scheduler.kind == "local" and site not in ONE_MACHINE
+    return dataclasses.replace(
+        request,
+        configs=(shipped("configs") / _config(site, nodes),),
+        hosts=HOSTS if by_hand else (),
     )
 
 
-def plan_for(site: str, nodes: int, *, chain: int = 1) -> Plan:
+def _config(site: str, nodes: int) -> str:
+    return "20B.yml" if (site, nodes) in TWENTY else "pythia/160M.yml"
+
+
+def _batch(site: str, nodes: int) -> tuple[str, ...]:
+    return () if (site, nodes) in TWENTY else BATCH
+
+
+def plan_for(site: str, nodes: int, kind: str = "train") -> Plan:
     """The plan of a shipped config on a shipped site."""
-    big = (site, nodes) in TWENTY
-    overrides = () if big else BATCH
-    file = shipped("configs") / ("20B.yml" if big else "pythia/160M.yml")
-    profile = load_site(site, shelf("sites", environ={}, cwd=NOWHERE))
-    job = load_job("train", shelf("jobs", environ={}, cwd=NOWHERE))
-    request = request_for(site, nodes, file, overrides, chain=chain)
-    return make_plan(profile, job, load((file,), overrides), request)
+    request = request_for(site, nodes, kind)
+    job = load_job(request.job, shelf("jobs", environ={}, cwd=NOWHERE))
+    given = load(request.configs, request.overrides, job.config)
+    return make_plan(profile_of(site, kind), job, given, request)
 
 
 def scripts(case: Case) -> dict[str, str]:
     """File name to text of this case."""
-    made = render(plan_for(case.site, case.nodes, chain=case.link), link=case.link)
-    return {f"{case.name}.job.sh": made.job, f"{case.name}.rank.sh": made.rank}
+    made = render(plan_for(case.site, case.nodes, case.kind), link=case.link)
+    kept = {f"{case.name}.job.sh": made.job, f"{case.name}.rank.sh": made.rank}
+    if not KINDS[case.kind].keeps_rank:
+        del kept[f"{case.name}.rank.sh"]
+    return kept

@@ -6,8 +6,9 @@ from neox.sites.load import load_site
 from neox.sites.profile import Profile
 from neox.sites.times import parse_time, print_time
 from neox.submit.plan import Plan
+from neox.submit.render import render
 from neox.submit.words import Literal, Word
-from tests.golden.cases import cases, plan_for, scripts
+from tests.golden.cases import plan_for
 from tests.sites.shelf_of import shipped_shelf
 
 SLURM = ("perlmutter", "leonardo", "clariden", "juwels-booster", "jean-zay", "coreweave")
@@ -30,8 +31,7 @@ def variables(made: Plan) -> dict[str, str]:
 
 
 def job(name: str, nodes: int) -> str:
-    case = next(c for c in cases() if (c.site, c.nodes, c.link) == (name, nodes, 1))
-    return scripts(case)[f"{case.name}.job.sh"]
+    return render(plan_for(name, nodes), link=1).job
 
 
 def test_trap_1_time_depends_on_the_number_of_nodes() -> None:

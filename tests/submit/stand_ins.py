@@ -79,6 +79,10 @@ print("the last line", flush=True)
 
 # Plays srun, jsrun and mpirun: two ranks, and the others are ended when one fails.
 LAUNCHER = """#!/bin/bash
+if [[ ${!#} != */rank.sh ]]; then # srun as the door of a container, before Python in job.sh
+  while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
+  exec "$@"
+fi
 printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
 case ${0##*/} in
 srun) names=(SLURM_PROCID SLURM_LOCALID SLURM_NTASKS) ;;
@@ -107,6 +111,13 @@ while ((left > 0)); do
 done
 exit "$failed"
 """
+# Plays a container whose command stands before Python.
+CONTAINER = """#!/bin/bash
+printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/inside.${RANK-job}"
+while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
+exec "$@"
+"""
+CONTAINERS = ("apptainer", "ch-run", "shifter", "singularity")
 SCONTROL = """#!/bin/bash
 [[ "$*" == "show hostnames $SLURM_JOB_NODELIST" ]] || exit 1
 printf '%s\\n' ${FAKE_HOSTS:-node1 node2}
@@ -201,7 +212,9 @@ def machine(folder: Path) -> Machine:
     programs = folder / "bin"
     programs.mkdir()
     texts = {"python": PYTHON, "scontrol": SCONTROL, "squeue": QUEUE, "bjobs": QUEUE}
-    for name, text in {**texts, **dict.fromkeys(("srun", "jsrun", "mpirun"), LAUNCHER)}.items():
+    texts |= dict.fromkeys(("srun", "jsrun", "mpirun"), LAUNCHER)
+    texts |= dict.fromkeys(CONTAINERS, CONTAINER)
+    for name, text in texts.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     hostfile = folder / "lsf-hosts"
@@ -210,6 +223,7 @@ def machine(folder: Path) -> Machine:
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(folder),
         "FAKE_RUN": str(made.run),
+        "FAKE_PYTHON": made.python,
         "SLURM_JOB_ID": "4711",
         "SLURM_JOB_NODELIST": "node[1-2]",
         "LSB_JOBID": "4711",

@@ -35,7 +35,7 @@ def test_20b_on_frontier() -> None:
         "cores 0,8,16,24,32,40,48,56 are kept free",
         "Which hsn belongs to which GPU?",
         "pipe_parallel_size: 4: pipeline stages are not built yet",
-        "/scratch/me/runs/20B/",
+        "/proj/me/runs/20B/",
     ):
         assert text in page, text
 
@@ -58,7 +58,7 @@ def test_a_chain_in_parts() -> None:
     plan = dataclasses.replace(plan_for("frontier", 12), chain=4, chain_wanted=10)
     page = review(plan)
     assert "4 links, each after the one before it" in page
-    assert "6 more later: neox-submit chain /scratch/me/runs/20B" in page
+    assert "6 more later: neox-submit chain /proj/me/runs/20B" in page
     assert "96 node-hours for 4 links" in page
 
 

@@ -1,0 +1,93 @@
+"""Every kept script runs under bash; modules, launchers, containers and Python are played."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from neox.run.paths import RunPaths
+from neox.submit.plan import Plan
+from neox.submit.words import Literal, Word
+from tests.golden.cases import Case, cases, plan_for
+from tests.golden.test_kept import SITES
+from tests.submit.stand_ins import Machine, machine
+
+# one of each scheduler and launcher
+FAST = (
+    "frontier/12-train",
+    "local/1-train",
+    "lumi/12-chain",
+    "openmpi/12-train",
+    "summit/12-train",
+)
+TOGETHER = 4  # jobs at once: each waits more than it works
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in cases() if case.name in FAST], ids=lambda case: case.name
+)
+def test_a_kept_script_starts_its_ranks_as_planned(case: Case, tmp_path: Path) -> None:
+    run(case, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("site", SITES)
+def test_every_kept_script_does(site: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        for case in SITES[site]:
+            (tmp_path / case.name).mkdir(parents=True)
+        list(pool.map(lambda case: run(case, tmp_path / case.name), SITES[site]))
+
+
+def run(case: Case, folder: Path) -> None:
+    """Only paths and the number of ranks are stubbed: the launcher gets the plan's words."""
+    here = machine(folder)
+    made = plan_for(case.site, case.nodes, case.kind)
+    small = dataclasses.replace(
+        made,
+        run=RunPaths(here.run),
+        python=here.python,
+        layout=made.layout if case.site == "local" else made.layout[:2],
+        nodes=1,
+        request=dataclasses.replace(made.request, cwd=here.folder),
+    )
+    here.submit(small, case.link)
+    code, printed = here.finish(
+        case.link, CRAY_LD_LIBRARY_PATH="/cray", FAKE_SIZE=str(small.ranks), FAKE_NO_END="1"
+    )
+    assert code == 0, printed
+    link = f"{here.run}/links/{case.link}"
+    if made.launch.argv:
+        wanted = [plain(word, link) for word in made.launch.argv]
+        assert recorded(here, "launch") == [*wanted, f"{link}/rank.sh"]
+    for rank in range(small.ranks):
+        assert_contract(here, small, rank)
+        words = (here.state / f"argv.{rank}").read_text().split("\0")
+        assert words == ["-P", "-m", "neox.run.cli", "train", f"{link}/run.yml"]
+        if made.container:
+            inside = [plain(word, link) for word in made.container]
+            assert recorded(here, f"inside.{rank}") == [*inside, here.python, *words]
+
+
+def recorded(here: Machine, name: str) -> list[str]:
+    return (here.state / name).read_text().split("\0")[:-1]
+
+
+def plain(word: Word, link: str) -> str:
+    values = {"link": link}
+    return "".join(part.text if isinstance(part, Literal) else values[part.name] for part in word)
+
+
+def assert_contract(here: Machine, plan: Plan, rank: int) -> None:
+    lines = (here.state / f"env.{rank}").read_text().split("\0")
+    found = dict(line.split("=", 1) for line in lines)
+    assert found["RANK"] == str(rank)
+    assert found["LOCAL_RANK"] == str(rank)
+    assert found["WORLD_SIZE"] == found["LOCAL_WORLD_SIZE"] == str(plan.ranks)
+    assert 20000 <= int(found["MASTER_PORT"]) < 32000
+    assert found["MASTER_ADDR"]
+    assert found["NEOX_JOB_ID"]
+    for variable in (*plan.variables, *plan.rank_variables):
+        assert variable.name in found
+    assert "PYTHONPATH" not in found
