@@ -58,7 +58,8 @@ def test_it_renders_from_its_own_shelves_in_an_empty_folder(
 def test_sites_jobs_and_configs_are_listed(installed: Path, tmp_path: Path) -> None:
     sites = run(installed / "neox-submit", "sites", "list", cwd=tmp_path)
     jobs = run(installed / "neox-submit", "jobs", "list", cwd=tmp_path)
-    check = run(installed / "neox", "config", "check", "pythia/1B", cwd=tmp_path)
+    names = ("llama2/70B", "llama/train_config", "slurm_local.json")
+    check = run(installed / "neox", "config", "check", *names, cwd=tmp_path)
     assert all(site in sites.stdout for site in ("frontier", "lumi", "summit"))
     assert all(job in jobs.stdout for job in ("train", "generate"))
     assert check.returncode == 0, check.stderr

@@ -5,6 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from neox.config.examples import without_examples
 from neox.config.given import Given
 from neox.config.nodes import Branch, Node, from_values, parse, parse_override
 from neox.config.places import ConfigErrors, Place, Problem, problem_at
@@ -29,16 +30,19 @@ def load(
     """
     problems: list[Problem] = []
     texts: dict[str, str] = {}
+    on_shelf: set[str] = set()  # what they say of data and tokenizer may be replaced
     tree = Branch(place=_NOWHERE, entries=())
     for file in files:
         try:
             text = _read(file)
             texts[str(file)] = text
-            parsed = parse(text, str(file))
+            parsed = _settled(parse(text, str(file)), problems)
         except ConfigErrors as errors:
             problems.extend(errors.problems)
             continue
-        tree = _merge(tree, _settled(parsed, problems), "", problems)
+        if _is_shipped(file):
+            on_shelf.add(str(file))
+        tree = _merge(without_examples(tree, parsed, frozenset(on_shelf)), parsed, "", problems)
     if layer:
         job = Place(kind="job", source=layer_name)
         tree = _lay_over(tree, _settled(_branch(from_values(layer, job)), problems))
@@ -77,6 +81,10 @@ def _found(file: Path) -> Path:
     return next((path for path in tried if path.exists()), file)
 
 
+def _is_shipped(file: Path) -> bool:
+    return _found(file).resolve().is_relative_to(shipped("configs").resolve())
+
+
 def _shelf_name(file: Path) -> str:
     return str(file).removeprefix("./").removeprefix("configs/").lstrip("/")
 
@@ -108,12 +116,14 @@ def _branch(node: Node) -> Branch:
 
 def _merge(base: Branch, more: Branch, prefix: str, problems: list[Problem]) -> Branch:
     """Both; a value that differs between two files is on record as a problem."""
+    from neox.config.typed import same  # noqa: PLC0415
+
     merged = dict(base.entries)
     for key, node in more.entries:
         before = merged.get(key)
         if isinstance(before, Branch) and isinstance(node, Branch):
             merged[key] = _merge(before, node, f"{prefix}{key}.", problems)
-        elif before is None or _same(before, node):
+        elif before is None or same(before, node):
             merged[key] = node
         else:
             message = (
@@ -122,15 +132,6 @@ def _merge(base: Branch, more: Branch, prefix: str, problems: list[Problem]) -> 
             )
             problems.append(problem_at(node.place, message))
     return Branch(place=base.place, entries=tuple(merged.items()))
-
-
-def _same(one: Node, other: Node) -> bool:
-    from neox.config.typed import plain  # noqa: PLC0415
-
-    try:
-        return plain(one) == plain(other)
-    except ValueError:  # neither would pass; typing says why
-        return False
 
 
 def _lay_over(base: Branch, layer: Branch) -> Branch:

@@ -2,10 +2,16 @@
 
 from collections.abc import Callable
 
-from neox.config.arguments.data import Paths, Weights
+from neox.config.data_rules import DATA_RULES
 from neox.config.derive import Findings, config_value
 from neox.config.derive_ranks import stages
-from neox.config.layers import PatternError, divisors, feed_forward_width, layer_kinds
+from neox.config.layers import (
+    PatternError,
+    divisors,
+    feed_forward_width,
+    kinds_named,
+    layer_kinds,
+)
 from neox.config.ranges import check_ranges
 from neox.config.run_config import RunConfig
 from neox.config.table import table
@@ -73,6 +79,9 @@ _EXAMPLES = {
 
 
 def _heads(config: RunConfig, findings: Findings) -> None:
+    """Heads divide the width, and ranks the heads; Mamba layers alone have no heads."""
+    if kinds_named(config.model.attention_config) == {"mamba"}:
+        return
     model, tensor = config.model, config.parallel.model_parallel_size
     hidden, heads, shared = model.hidden_size, model.num_attention_heads, model.num_kv_heads
     assert hidden is not None
@@ -191,69 +200,6 @@ def _loss(config: RunConfig, findings: Findings) -> None:
         findings.add("fp16_lm_cross_entropy", "true needs precision: fp16")
 
 
-def _split(config: RunConfig, findings: Findings) -> None:
-    """The split as the data room cuts it: up to three shares, of any sum above 0."""
-    parts = [part.strip() for part in config.data.split.replace("/", ",").split(",")]
-    try:
-        shares = [float(part) for part in parts if part]
-    except ValueError:
-        shares = []
-    good = 1 <= len(shares) <= 3 and all(share >= 0 for share in shares)
-    if not good or not 0 < sum(shares) < float("inf"):
-        message = f'{config.data.split!r} must be up to three shares above 0, e.g. "969, 30, 1"'
-        findings.add("split", message)
-
-
-def _paths(config: RunConfig, findings: Findings) -> None:
-    data = config.data
-    sets: tuple[tuple[str, Paths | None, Weights | None], ...] = (
-        ("train", data.train_data_paths, data.train_data_weights),
-        ("valid", data.valid_data_paths, data.valid_data_weights),
-        ("test", data.test_data_paths, data.test_data_weights),
-    )
-    there = [name for name, paths, _ in sets if paths]
-    for name, paths, weights in sets:
-        own = f"{name}_data_paths"
-        if paths is not None and not paths:
-            findings.add(own, "is empty; name a set, or leave it out")
-        if paths and data.data_path is not None:
-            findings.add(own, "contradicts data_path; delete one of the two")
-        if there and not paths and data.data_path is None:
-            message = f"not set, though {there[0]}_data_paths is; give all three or none"
-            findings.add(own, message)
-        if weights is not None:
-            _weights(findings, f"{name}_data_weights", paths, weights)
-
-
-def _weights(findings: Findings, name: str, paths: Paths | None, weights: Weights) -> None:
-    if paths is None or len(paths) != len(weights):
-        message = f"{len(weights)} weights for {len(paths or ())} paths; give one for each"
-        findings.add(name, message)
-    elif any(weight < 0 for weight in weights) or sum(weights) <= 0:
-        findings.add(name, "weights must be at least 0, and one of them above")
-
-
-def _labels(config: RunConfig, findings: Findings) -> None:
-    data = config.data
-    for name, paths, labels in (
-        ("train", data.train_data_paths, data.train_label_data_paths),
-        ("valid", data.valid_data_paths, data.valid_label_data_paths),
-        ("test", data.test_data_paths, data.test_label_data_paths),
-    ):
-        if labels is not None and len(labels) != len(paths or ()):
-            message = f"{len(labels)} label paths for {len(paths or ())} {name}_data_paths"
-            findings.add(f"{name}_label_data_paths", f"{message}; give one for each")
-
-
-def _order(config: RunConfig, findings: Findings) -> None:
-    data = config.data
-    if data.order == "per-epoch" and data.pack_impl != "packed":
-        message = f"per-epoch is for pack_impl: packed, not {data.pack_impl}; delete one of the two"
-        findings.add("order", message)
-    if data.weight_by_size and data.weight_by_num_documents:
-        findings.add("weight_by_size", "contradicts weight_by_num_documents; delete one of the two")
-
-
 def _extra_args(config: RunConfig, findings: Findings) -> None:
     for key in config.deepspeed.deepspeed_extra_args or {}:
         if key in table():
@@ -267,10 +213,7 @@ _RULES: tuple[Check, ...] = (
     _profile,
     _zero,
     _loss,
-    _split,
-    _paths,
-    _labels,
-    _order,
+    *DATA_RULES,
     _extra_args,
 )
 

@@ -139,6 +139,14 @@ def plain(node: Node) -> object:
             return _plain_leaf(node)
 
 
+def same(one: Node, other: Node) -> bool:
+    """Do both say the same, however they write it?"""
+    try:
+        return plain(one) == plain(other)
+    except ValueError:  # neither would pass; typing says why
+        return False
+
+
 def _plain_leaf(node: Leaf) -> object:
     if node.quoted or node.kind == "text":
         _refuse_control_characters(node, "")

@@ -1,38 +1,15 @@
 """The shipped configs say what was trained."""
 
-from pathlib import Path
-
 import pytest
 
 from neox.config.derive import resolve
 from neox.config.load import load, missing_files
+from neox.config.places import ConfigErrors
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-SHIPPED = sorted(CONFIGS.rglob("*.yml"))
+from .shipped import ALL, CONFIGS, PARTIAL, SHAPES, WHOLE
 
-# layers, hidden, heads, peak lr, micro-batch, tensor ranks: EleutherAI/gpt-neox at ea7aefd8
-SIZES = {
-    "20B": (44, 6144, 64, 0.97e-4, 4, 2),
-    "125M": (12, 768, 12, 6e-4, 4, 1),
-    "350M": (24, 1024, 16, 3e-4, 4, 1),
-    "760M": (24, 1536, 16, 2.5e-4, 4, 1),
-    "1-3B": (24, 2048, 16, 2e-4, 4, 1),
-    "2-7B": (32, 2560, 32, 1.6e-4, 4, 1),
-    "6-7B": (32, 4096, 32, 1.2e-4, 4, 1),
-    "13B": (40, 5120, 40, 1e-4, 4, 1),
-    "pythia/14M": (6, 128, 4, 1e-3, 32, 1),
-    "pythia/31M": (6, 256, 8, 1e-3, 32, 1),
-    "pythia/70M": (6, 512, 8, 1e-3, 32, 1),
-    "pythia/160M": (12, 768, 12, 6e-4, 32, 1),
-    "pythia/410M": (24, 1024, 16, 3e-4, 32, 1),
-    "pythia/1B": (16, 2048, 8, 2.5e-4, 4, 1),
-    "pythia/1-4B": (24, 2048, 16, 2e-4, 16, 1),
-    "pythia/2-8B": (32, 2560, 32, 1.6e-4, 8, 1),
-    "pythia/6-9B": (32, 4096, 32, 1.2e-4, 8, 2),
-    "pythia/12B": (36, 5120, 40, 1.2e-4, 8, 4),
-}
 # parameters that Hugging Face's model cards state, embeddings included
 PARAMETERS = {
     "20B": 20_556_201_984,
@@ -47,34 +24,41 @@ PARAMETERS = {
 }
 
 
+PYTHIA = tuple(name.removesuffix(".yml") for name in ALL if name.startswith("pythia/"))
+
+
 def shipped(name: str, ranks: int | None = None) -> RunConfig:
     return resolve(load([CONFIGS / f"{name}.yml"]), ranks)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_shipped_config_resolves_without_a_warning(path: Path) -> None:
-    given = load([path])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_config_resolves_without_a_warning(name: str) -> None:
+    given = load([CONFIGS / name])
     assert given.warnings == ()
     assert missing_files(given) == ()
     config = resolve(given, None)
     assert model_spec(config).num_layers == config.model.num_layers
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_sizes(name: str) -> None:
-    config = shipped(name)
-    layers, hidden, heads, lr, micro, tensor = SIZES[name]
-    model = config.model
-    assert (model.num_layers, model.hidden_size, model.num_attention_heads) == (
-        layers,
-        hidden,
-        heads,
-    )
-    assert config.optimizer.lr == pytest.approx(lr)
-    assert config.schedule.min_lr == pytest.approx(lr / 10)
-    assert config.batch.train_micro_batch_size_per_gpu == micro
-    assert config.parallel.model_parallel_size == tensor
-    assert config.model.seq_length == 2048
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_lacks_nothing_but_its_training(name: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        resolve(load([CONFIGS / name]), None)
+    missing = {problem.message.partition(":")[0] for problem in caught.value.problems}
+    assert missing == {"train_iters", "train_micro_batch_size_per_gpu"}
+    config = resolve(load([CONFIGS / name, CONFIGS / "llama/train_config.yml"]), None)
+    assert model_spec(config).num_layers == config.model.num_layers
+    assert config.model.use_bias_in_mlp is False
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_a_partial_config_goes_behind_a_whole_one_and_not_alone(name: str) -> None:
+    given = load([CONFIGS / name])
+    assert given.warnings == ()
+    with pytest.raises(ConfigErrors, match="not set; a model needs it"):
+        resolve(given, None)
+    before = "llama/7B.yml" if name == "llama/train_config.yml" else "125M.yml"
+    assert resolve(load([CONFIGS / before, CONFIGS / name]), None).model.num_layers
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -94,7 +78,7 @@ def test_parameter_counts_are_the_published_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "batch"), [("20B", 1536), *((n, 1024) for n in SIZES if "/" in n)]
+    ("name", "batch"), [("20B", 1536), ("175B", 1536), *((n, 1024) for n in PYTHIA)]
 )
 def test_the_design_batch_is_pinned(name: str, batch: int) -> None:
     config = shipped(name)

@@ -16,8 +16,7 @@ from neox.config.table import table
 from neox.config.write import as_yaml, dump
 
 from .conftest import Resolver
-
-SHIPPED = sorted((Path(__file__).parents[2] / "configs").rglob("*.yml"))
+from .shipped import CONFIGS, WHOLE
 
 # one value other than the default for every argument that can be given alone
 CHANGED = {
@@ -50,13 +49,13 @@ def test_it_loads_back(
     assert dump(again) == dump(config)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_shipped_config_loads_back(path: Path, tmp_path: Path) -> None:
-    config = resolve(load([path]), None)
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_shipped_config_loads_back(name: str, tmp_path: Path) -> None:
+    config = resolve(load([CONFIGS / name]), None)
     run = tmp_path / "run.yml"
     run.write_text(dump(config))
     assert resolve(load([run]), None) == config
-    assert load([run]).warnings == load([path]).warnings
+    assert load([run]).warnings == load([CONFIGS / name]).warnings
 
 
 def test_a_pinned_batch_may_move_to_other_nodes(resolved: Resolver, tmp_path: Path) -> None:
