@@ -45,8 +45,14 @@ def evidence(profile: Profile, today: datetime.date) -> Evidence:
         unknown=_in_order(profile, unknown),
         without=_in_order(profile, found.keys() - known.keys()),
         stale=tuple(path for path, fact in profile.facts.items() if is_stale(fact, today)),
-        questions=tuple(fact.question for fact in profile.facts.values() if fact.question),
+        questions=questions(profile),
     )
+
+
+def questions(profile: Profile) -> tuple[str, ...]:
+    """What nobody knows, each once: one question may stand beside several values."""
+    asked = (fact.question for fact in profile.facts.values() if fact.question)
+    return tuple(dict.fromkeys(asked))
 
 
 def fact_about(profile: Profile, path: str) -> str | None:

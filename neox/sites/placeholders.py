@@ -20,6 +20,7 @@ _VARIABLE_ALLOWED = ("modules.prepend.", "modules.use")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _SHELL = re.compile(r"\$\(|\$\{|\$|`|;|\n|[\x00-\x1f\x7f]")
+_LISTS = ("env.",)  # a library may part its list by ";", which the script quotes like all else
 
 
 def check_placeholders(tree: Value, report: Report) -> None:
@@ -44,7 +45,8 @@ def _check(value: Value, text: str, report: Report) -> None:
         return
     if value.path.startswith(_VARIABLE_ALLOWED) and _VARIABLE.fullmatch(text):
         return  # $NAME alone: a path that only a module knows
-    if shell := _SHELL.search(text):
+    unlisted = text.replace(";", "") if value.path.startswith(_LISTS) else text
+    if shell := _SHELL.search(unlisted):
         report.add(
             value.where,
             f"{value.path}: {shell[0]!r} is shell, and values are plain text"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from neox.content import Entry, NotOnShelf, Shelf, shelf_here
 from neox.run.exit_codes import ExitCode
-from neox.sites.evidence import check_site, evidence
+from neox.sites.evidence import check_site, evidence, questions
 from neox.sites.load import load_site
 from neox.sites.problems import ProfileErrors
 from neox.sites.profile import Caps, NodeType, Profile, Queue
@@ -102,8 +102,7 @@ def show_site(profile: Profile) -> tuple[str, ...]:
         lines += _cells("container", f"{profile.container.kind} {profile.container.image}")
     lines += _cells("storage", *(f"{name}: {a.path}" for name, a in profile.storage.items()))
     lines += _cells("cost", f"{profile.cost.per_node_hour:g} {profile.cost.unit} a node and hour")
-    questions = [fact.question for fact in profile.facts.values() if fact.question]
-    return (*lines, *_cells("asks", *questions))
+    return (*lines, *_cells("asks", *questions(profile)))
 
 
 def _scheduler(profile: Profile) -> str:

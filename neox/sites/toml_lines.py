@@ -55,6 +55,7 @@ class _Scanner:
         self.at += 2 if several else 1
         path: Path = ()
         for key in keys[:-1]:
+            self._mark((*path, key), start)  # [a.b] alone makes the table a too
             path = self._inside((*path, key))
         path = (*path, keys[-1])
         self._mark(path, start)

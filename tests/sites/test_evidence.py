@@ -1,10 +1,10 @@
 from datetime import date
 from pathlib import Path
 
-from neox.sites.evidence import check_site, evidence, is_stale
+from neox.sites.evidence import check_site, evidence, is_stale, questions
 from neox.sites.load import load_site
 from neox.sites.profile import Fact
-from tests.sites.shelf_of import SMALL, own_shelf
+from tests.sites.shelf_of import SMALL, load_text, own_shelf
 
 TODAY = date(2026, 11, 24)
 OFFICIAL = 'kind = "official", source = "a page", read = "2026-07-22"'
@@ -91,3 +91,9 @@ def test_the_report_names_lines(tmp_path: Path) -> None:
         "(./sites/mine.toml:26)",
     ]
     assert lines[2].split(maxsplit=1) == ["asks", "How many cores?"]
+
+
+def test_a_question_about_several_values_is_asked_once(tmp_path: Path) -> None:
+    unknown = '{ kind = "unknown", question = "Which?" }'
+    facts = f'[facts]\n"node.cores" = {unknown}\n"queues.batch.bins" = {unknown}\n'
+    assert questions(load_text(tmp_path, SMALL + facts)) == ("Which?",)

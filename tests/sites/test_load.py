@@ -22,6 +22,12 @@ def test_the_least_profile(tmp_path: Path) -> None:
     assert site.origin("queues.batch.per_user") == "./sites/mine.toml:16"  # the table's own
 
 
+def test_a_librarys_own_list_may_hold_semicolons(tmp_path: Path) -> None:
+    """oneCCL parts its ranges of message sizes by them; the script quotes the value."""
+    value = "direct:0-1048576;rabenseifner:1048577-max"
+    assert load_text(tmp_path, SMALL + f'[env]\nX = "{value}"\n').env["X"] == value
+
+
 def test_every_kind_of_value(tmp_path: Path) -> None:
     site = load_text(
         tmp_path,

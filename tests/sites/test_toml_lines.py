@@ -35,6 +35,9 @@ bins = [{ nodes = "1", time = "2" },
 name = "two"
 [queues.caps]
 x = 26
+
+[outer.inner]
+y = 29
 '''
 
 
@@ -58,6 +61,8 @@ def test_lines_counted_by_hand() -> None:
         ("queues", 1): 23,
         ("queues", 1, "name"): 24,
         ("queues", 1, "caps", "x"): 26,
+        ("outer",): 28,
+        ("outer", "inner", "y"): 29,
     }
     assert {path: lines[path] for path in expected} == expected
 
