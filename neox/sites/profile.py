@@ -357,7 +357,8 @@ class Fact(Frozen):
     kind: EvidenceKind  # user: somebody's script; derived: computed from facts
     source: str | None = None  # page, file and commit, or the computation
     read: str | None = None  # date, "2026-07-22"
-    question: str | None = None  # what to ask the user, for kind = "unknown"
+    # what to ask the user: where it is unknown, and beside a source that another one contradicts
+    question: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -168,5 +168,5 @@ def _dear_warning(site: Profile, request: Request, sized: Sized) -> str | None:
 
 def _questions(site: Profile) -> tuple[str, ...]:
     """What the profile marks as unknown, for the person who may know."""
-    unknown = (fact for fact in site.facts.values() if fact.kind == "unknown" and fact.question)
+    unknown = (fact for fact in site.facts.values() if fact.question)
     return tuple(dict.fromkeys(str(fact.question) for fact in unknown))
