@@ -1,102 +1,110 @@
-"""One chunk of documents becomes one small token file; what a worker process does."""
+"""One chunk of documents becomes one small token file a stream; what a worker process does."""
 
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neox.data.documents import BadRecord, Chunk, text_of
+from neox.data.documents import Chunk
+from neox.data.encoding import Encoder, EncodeSettings, Ids, Stream
 from neox.data.errors import DataError
-from neox.data.token_file import token_dtype
+from neox.data.token_file import half
 from neox.data.token_writer import TokenFileWriter
-from neox.data.tokenizers import Tokenizer, load_tokenizer
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeSettings:
-    """What turns a document into tokens."""
-
-    tokenizer_type: str
-    vocab_file: str | None
-    merge_file: str | None
-    append_eod: bool
-    key: str  # of the text in a JSON line
-    ftfy: bool = False  # mend text that was decoded wrongly
-
-    def load(self) -> Tokenizer:
-        return load_tokenizer(self.tokenizer_type, self.vocab_file, self.merge_file)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartReport:
     """What became of a chunk; its file is written last and says that the part is whole."""
 
-    number: int
+    shard: int
+    number: int  # within the shard
+    is_last: bool  # of its shard
     documents: int
-    tokens: int
+    tokens: int  # of the text, labels and rewards left aside
     empty: int
     bad: tuple[tuple[str, str], ...]  # (file:line, reason)
 
 
-def part_prefix(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}"
+def part_prefix(folder: Path, shard: int, number: int) -> Path:
+    return folder / f"{shard:06d}-{number:06d}"
 
 
-def finished_part(folder: Path, number: int) -> PartReport | None:
+def stream_prefix(part: Path, stream: Stream) -> Path:
+    return half(part, f".{stream.name}")
+
+
+def finished_part(folder: Path, shard: int, number: int) -> PartReport | None:
     """The report of a part that an earlier run finished."""
     try:
-        saved = json.loads(part_prefix(folder, number).with_suffix(".json").read_text())
+        saved = json.loads(half(part_prefix(folder, shard, number), ".json").read_text())
     except OSError:
         return None
     bad = tuple((place, reason) for place, reason in saved.pop("bad"))
     return PartReport(bad=bad, **saved)
 
 
-def write_part(
-    folder: Path, chunk: Chunk, tokenizer: Tokenizer, settings: EncodeSettings
-) -> PartReport:
-    """Encode a chunk. A document without any token is left out and counted."""
-    mend = mender() if settings.ftfy else str
-    texts, bad = list[str](), list[tuple[str, str]]()
-    for record in chunk.records:
-        try:
-            texts.append(mend(text_of(record, settings.key)))
-        except BadRecord as error:
-            bad.append((record.place, str(error)))
-    prefix = part_prefix(folder, chunk.number)
-    end = [tokenizer.eod] if settings.append_eod else []
-    empty = 0
-    with TokenFileWriter(prefix, token_dtype(tokenizer.vocab_size)) as writer:
-        for ids in tokenizer.encode_batch(texts):
-            if ids:
-                writer.add(np.array(ids + end, np.int64))
-            else:
-                empty += 1
+def finished_shard(folder: Path, shard: int) -> list[PartReport] | None:
+    """The reports of all parts of a shard; None where one is still to be made."""
+    found = list[PartReport]()
+    while not found or not found[-1].is_last:
+        report = finished_part(folder, shard, len(found))
+        if report is None:
+            return None
+        found.append(report)
+    return found
+
+
+def write_part(folder: Path, chunk: Chunk, encoder: Encoder) -> PartReport:
+    encoded = encoder.encode(chunk.records)
+    prefix = part_prefix(folder, chunk.shard, chunk.number)
+    _write_streams(prefix, encoder.streams, encoded.documents)
     report = PartReport(
+        shard=chunk.shard,
         number=chunk.number,
-        documents=writer.documents,
-        tokens=writer.tokens,
-        empty=empty,
-        bad=tuple(bad),
+        is_last=chunk.is_last,
+        documents=len(encoded.documents),
+        tokens=_text_tokens(encoder.streams, encoded.documents),
+        empty=encoded.empty,
+        bad=encoded.bad,
     )
-    aside = prefix.with_suffix(".json.tmp")
+    aside = half(prefix, ".json.tmp")
     aside.write_text(json.dumps(asdict(report)))
-    aside.replace(prefix.with_suffix(".json"))
+    aside.replace(half(prefix, ".json"))
     return report
 
 
-def mender() -> Callable[[str], str]:
-    """ftfy's `fix_text` with its defaults, as GPT-NeoX calls it."""
-    try:
-        import ftfy  # noqa: PLC0415  # optional
-    except ImportError:
-        raise DataError("--ftfy needs ftfy; pip install 'neox[data]'") from None
-    return ftfy.fix_text
+def _write_streams(
+    prefix: Path, streams: Sequence[Stream], documents: Sequence[tuple[Ids, ...]]
+) -> None:
+    with ExitStack() as opened:
+        writers = [
+            opened.enter_context(TokenFileWriter(stream_prefix(prefix, one), one.dtype))
+            for one in streams
+        ]
+        for rows in documents:
+            for writer, row in zip(writers, rows, strict=True):
+                writer.add(_stored(row, writer.dtype))
+
+
+def _stored(row: Ids, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    # whole numbers are held against the dtype's range by the writer; reals are rounded
+    return np.array(row, dtype if dtype.kind == "f" else np.int64)
+
+
+def _text_tokens(streams: Sequence[Stream], documents: Sequence[tuple[Ids, ...]]) -> int:
+    return sum(
+        len(row)
+        for rows in documents
+        for stream, row in zip(streams, rows, strict=True)
+        if stream.is_text
+    )
 
 
 def work(connection: Connection, folder: Path, settings: EncodeSettings) -> None:
@@ -104,10 +112,10 @@ def work(connection: Connection, folder: Path, settings: EncodeSettings) -> None
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one worker, one core
     # Ctrl-C reaches every process of the terminal: the parent decides, its closing ends us
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
-        tokenizer = settings.load()
+        encoder = Encoder(settings)
         while True:
             chunk = connection.recv()
             try:
-                connection.send(write_part(folder, chunk, tokenizer, settings))
+                connection.send(write_part(folder, chunk, encoder))
             except (DataError, OSError) as error:
                 connection.send(DataError(str(error)))

@@ -4,20 +4,25 @@ Finished parts lie in `OUTPUT.parts/` until the end, so that a killed run goes o
 Neither the number of workers nor a kill changes a byte of the result.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from neox.data.documents import Chunk, chunks, require_files
+from neox.data.documents import Chunk, Shard, chunks, require_files, shards
+from neox.data.encoding import Encoder, EncodeSettings
 from neox.data.errors import DataError
 from neox.data.order_inputs import content_key
-from neox.data.parts import EncodeSettings, PartReport, finished_part, mender, part_prefix
+from neox.data.parts import (
+    PartReport,
+    finished_part,
+    finished_shard,
+    part_prefix,
+    stream_prefix,
+)
+from neox.data.parts_folder import PartsFolder, Share
 from neox.data.progress import Progress
-from neox.data.token_file import TokenFile, half, token_dtype
+from neox.data.token_file import TokenFile, half
 from neox.data.token_writer import TokenFileWriter
 from neox.data.workers import Workers
 
@@ -27,96 +32,151 @@ BAD_SHOWN = 5
 @dataclass(frozen=True, kw_only=True)
 class PrepareRequest:
     inputs: tuple[Path, ...]
-    output: Path  # prefix of the token file
+    output_prefix: Path
     settings: EncodeSettings
     workers: int
     chunk_bytes: int
     skip_bad: bool
     overwrite: bool
+    share: Share
+
+    def output(self, stream: str) -> Path:
+        """GPT-NeoX's names: `PREFIX_text_document`, `PREFIX_text_label_document`."""
+        return self.output_prefix.with_name(f"{self.output_prefix.name}_{stream}_document")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One token file."""
+
+    prefix: Path
+    documents: int
+    tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareResult:
+    """Of the whole job where this process joined the parts, else of its own share."""
+
+    files: tuple[Written, ...]  # none where another rank joins the parts
+    shards: int  # this rank's
     documents: int
-    tokens: int
+    tokens: int  # of the text, labels and rewards left aside
     empty: int
     bad: tuple[tuple[str, str], ...]
     resumed: int  # parts that an earlier run had finished
 
 
-def output_prefix(prefix: Path) -> Path:
-    """GPT-NeoX's name for the text key: `PREFIX_text_document`."""
-    return prefix.with_name(f"{prefix.name}_text_document")
-
-
 def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
-    """Write the token file. Raises DataError; what was finished by then is used the next time."""
+    """Write the token files. Raises DataError; what was finished by then is used the next time."""
     require_files(request.inputs)
-    _require_eod(request.settings)
-    if request.settings.ftfy:
-        mender()  # missing, it is said before any work is done
-    parts = half(request.output, ".parts")
-    folder = parts / _key(request)
-    if not request.overwrite and not folder.is_dir():
-        _require_absent(request.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(parts):
-        _remove_others(parts, folder)
-        reports, resumed = _encode(request, folder, progress)
-        result = _result(reports, resumed)
-        if result.documents:
-            _join(request, folder, len(reports))
-        shutil.rmtree(parts)
-    _require_documents(request, result)
-    return result
-
-
-def _encode(
-    request: PrepareRequest, folder: Path, progress: Progress
-) -> tuple[list[PartReport], int]:
-    reports: list[PartReport] = []
-    resumed = 0
-    consumed: dict[int, int] = {}
-
-    def unfinished() -> Iterator[Chunk]:
-        nonlocal resumed
-        for chunk in chunks(request.inputs, request.chunk_bytes):
-            report = finished_part(folder, chunk.number)
-            if report is None:
-                consumed[chunk.number] = chunk.consumed
-                yield chunk
-                continue
-            _require_good(request, report)
-            reports.append(report)
-            resumed += 1
-            progress.skip(chunk.consumed)
-
-    tokens = 0
-    with Workers(request.workers, folder, request.settings) as workers:
-        for report in workers.encode(unfinished()):
-            _require_good(request, report)
-            reports.append(report)
-            tokens += report.tokens
-            progress.update(consumed[report.number], tokens)
-    progress.end()
-    return sorted(reports, key=lambda report: report.number), resumed
-
-
-def _join(request: PrepareRequest, folder: Path, count: int) -> None:
-    dtype = token_dtype(request.settings.load().vocab_size)
-    with TokenFileWriter(request.output, dtype) as writer:
-        for number in range(count):
-            writer.append(TokenFile(part_prefix(folder, number)))
-
-
-def _result(reports: list[PartReport], resumed: int) -> PrepareResult:
+    encoder = Encoder(request.settings)  # what it lacks is said before any work is done
+    parts = PartsFolder(
+        half(request.output(encoder.streams[0].name), ".parts"), _key(request), request.share
+    )
+    if not request.overwrite and not parts.folder.is_dir():
+        _require_absent([request.output(stream.name) for stream in encoder.streams])
+    every = shards(request.inputs, request.chunk_bytes)
+    mine = request.share.of(every)
+    with parts.held():
+        reports, resumed = _encode(request, parts.folder, mine, progress)
+        with parts.last() as joins:
+            if joins:
+                reports = _all_reports(parts.folder, every)
+                if not any(report.documents for report in reports):
+                    parts.remove()
+                    raise _nothing(request, reports)
+                files = _join(request, encoder, parts.folder, reports)
+                parts.remove()
+            else:
+                files = ()
     return PrepareResult(
+        files=files,
+        shards=len(mine),
         documents=sum(report.documents for report in reports),
         tokens=sum(report.tokens for report in reports),
         empty=sum(report.empty for report in reports),
         bad=tuple(one for report in reports for one in report.bad),
         resumed=resumed,
     )
+
+
+def _encode(
+    request: PrepareRequest, folder: Path, mine: list[Shard], progress: Progress
+) -> tuple[list[PartReport], int]:
+    reports: list[PartReport] = []
+    resumed = 0
+    reached: dict[tuple[int, int], int] = {}  # bytes of the input read when a chunk is
+
+    def take(report: PartReport) -> None:
+        _require_good(request, report)
+        reports.append(report)
+
+    def unfinished() -> Iterator[Chunk]:
+        nonlocal resumed
+        before = at = 0
+        for shard in mine:
+            for one, consumed in _parts(request, folder, shard):
+                if isinstance(one, Chunk):
+                    reached[one.shard, one.number] = before + consumed
+                    yield one
+                else:
+                    take(one)
+                    resumed += 1
+                    progress.skip(before + consumed - at)
+                at = before + consumed
+            before += shard.size
+
+    tokens = 0
+    with Workers(request.workers, folder, request.settings) as workers:
+        for report in workers.encode(unfinished()):
+            take(report)
+            tokens += report.tokens
+            progress.update(reached[report.shard, report.number], tokens)
+    progress.end()
+    return reports, resumed
+
+
+def _parts(
+    request: PrepareRequest, folder: Path, shard: Shard
+) -> Iterator[tuple[Chunk | PartReport, int]]:
+    """Chunks to encode, or what became of them earlier, and the bytes read by then.
+
+    A shard of which every part is there is not read again.
+    """
+    finished = finished_shard(folder, shard.number)
+    if finished is not None:
+        for report in finished:
+            yield report, shard.size
+        return
+    for chunk in chunks(shard, request.chunk_bytes, request.settings.wanted):
+        yield finished_part(folder, shard.number, chunk.number) or chunk, chunk.consumed
+
+
+def _all_reports(folder: Path, every: tuple[Shard, ...]) -> list[PartReport]:
+    reports = list[PartReport]()
+    for shard in every:
+        finished = finished_shard(folder, shard.number)
+        if finished is None:
+            raise DataError(
+                f"{folder}: parts of {shard.paths[0]} are missing; run the same command again"
+            )
+        reports += finished
+    return reports
+
+
+def _join(
+    request: PrepareRequest, encoder: Encoder, folder: Path, reports: list[PartReport]
+) -> tuple[Written, ...]:
+    files = list[Written]()
+    for stream in encoder.streams:
+        output = request.output(stream.name)
+        with TokenFileWriter(output, stream.dtype) as writer:
+            for report in reports:
+                part = part_prefix(folder, report.shard, report.number)
+                writer.append(TokenFile(stream_prefix(part, stream)))
+        files.append(Written(prefix=output, documents=writer.documents, tokens=writer.tokens))
+    return tuple(files)
 
 
 def _require_good(request: PrepareRequest, report: PartReport) -> None:
@@ -128,29 +188,21 @@ def _require_good(request: PrepareRequest, report: PartReport) -> None:
     raise DataError(f"bad input:\n  {lines}\nMend it, or leave such lines out with --skip-bad")
 
 
-def _require_documents(request: PrepareRequest, result: PrepareResult) -> None:
-    if result.documents == 0:
-        names = ", ".join(str(path) for path in request.inputs[:3])
-        raise DataError(
-            f"{names}: no document with a token in it "
-            f"({result.empty:,} empty, {len(result.bad):,} bad); nothing was written"
-        )
+def _nothing(request: PrepareRequest, reports: list[PartReport]) -> DataError:
+    names = ", ".join(str(path) for path in request.inputs[:3])
+    empty, bad = sum(one.empty for one in reports), sum(len(one.bad) for one in reports)
+    return DataError(
+        f"{names}: no document with a token in it ({empty:,} empty, {bad:,} bad); "
+        "nothing was written"
+    )
 
 
-def _require_eod(settings: EncodeSettings) -> None:
-    if settings.load().eod is None and settings.append_eod:
-        raise DataError(
-            f"--append-eod: {settings.vocab_file} has no <|endoftext|>; "
-            "use a tokenizer that has it, or leave --append-eod out"
-        )
-
-
-def _require_absent(output: Path) -> None:
-    there = [path for path in (half(output, ".bin"), half(output, ".idx")) if path.exists()]
-    if len(there) == 2:
-        raise DataError(
-            f"{output}.bin and .idx exist; give another --output-prefix, or --overwrite"
-        )
+def _require_absent(outputs: list[Path]) -> None:
+    for output in outputs:
+        if half(output, ".bin").exists() and half(output, ".idx").exists():
+            raise DataError(
+                f"{output}.bin and .idx exist; give another --output-prefix, or --overwrite"
+            )
 
 
 def _key(request: PrepareRequest) -> str:
@@ -161,9 +213,10 @@ def _key(request: PrepareRequest) -> str:
     ]
     settings = request.settings
     vocabulary = [
-        hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        for path in (settings.vocab_file, settings.merge_file)
-        if path is not None
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for named in (settings.vocab_file, settings.merge_file)
+        if named is not None
+        for path in _files(Path(named))
     ]
     return content_key(
         {
@@ -175,20 +228,8 @@ def _key(request: PrepareRequest) -> str:
     )
 
 
-@contextlib.contextmanager
-def _only_one(parts: Path) -> Iterator[None]:
-    with (parts / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{parts}: another `neox data prepare` is writing this") from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-
-
-def _remove_others(parts: Path, folder: Path) -> None:
-    """Parts of other inputs or settings will never be asked for again."""
-    for path in parts.iterdir():
-        if path.is_dir() and path != folder:
-            shutil.rmtree(path, ignore_errors=True)
+def _files(named: Path) -> list[Path]:
+    """A vocabulary is a file, a folder of some, or the name of an encoding."""
+    if named.is_dir():
+        return sorted(path for path in named.iterdir() if path.suffix in (".json", ".txt"))
+    return [named] if named.is_file() else []

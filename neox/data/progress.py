@@ -20,9 +20,9 @@ class Progress:
         self._last = self._begin
         self._skipped = 0
 
-    def skip(self, done: int) -> None:
+    def skip(self, size: int) -> None:
         """Bytes that an earlier run had done count as done, but not for the speed."""
-        self._skipped = done
+        self._skipped += size
 
     def update(self, done: int, tokens: int) -> None:
         now = time.monotonic()

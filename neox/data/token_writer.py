@@ -28,7 +28,8 @@ class TokenFileWriter:
         self._sizes = array("i")
         self._documents = array("q", [0])
         self._aside = {
-            suffix: half(self.prefix, f"{suffix}.{os.getpid()}.tmp") for suffix in (".bin", ".idx")
+            suffix: half(self.prefix, f"{suffix}.{os.uname().nodename}.{os.getpid()}.tmp")
+            for suffix in (".bin", ".idx")
         }
         self.tokens = 0
         self._bin = self._aside[".bin"].open("wb")

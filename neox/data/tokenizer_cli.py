@@ -5,14 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from neox.data.cli import run_verb
 from neox.data.corpora import CORPORA, corpus_files
-from neox.data.documents import BadRecord, chunks, require_files, text_of
+from neox.data.documents import records, require_files
 from neox.data.errors import DataError
+from neox.data.fields import BadRecord, fields_of, text_of
 from neox.data.tokenizer_training import save_tokenizer, train_bpe
 from neox.data.tokenizers import LOADERS, load_tokenizer
-
-CHUNK_BYTES = 4_000_000
+from neox.data.verbs import run_verb
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,12 +33,11 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _texts(paths: Sequence[Path], key: str) -> Iterator[str]:
-    for chunk in chunks(paths, CHUNK_BYTES):
-        for record in chunk.records:
-            try:
-                yield text_of(record, key)
-            except BadRecord as error:
-                raise DataError(f"{record.place}: {error}") from None
+    for record, _ in records(paths, (key,)):
+        try:
+            yield text_of(fields_of(record), key)
+        except BadRecord as error:
+            raise DataError(f"{record.place}: {error}") from None
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -65,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--vocab-size", type=int, required=True)
     train.add_argument("--output", type=Path, required=True, metavar="JSON")
     show = verbs.add_parser("show", help="print the size, or the ids of a text")
-    show.add_argument("vocab_file", type=Path, nargs="?", metavar="VOCAB_FILE")
+    show.add_argument("vocab_file", nargs="?", metavar="VOCAB_FILE")
     show.add_argument("--tokenizer-type", choices=sorted(LOADERS), default="HFTokenizer")
     show.add_argument("--merge-file", type=Path, help="of GPT2BPETokenizer")
     show.add_argument("--text", help="encode this, one id a line")

@@ -8,7 +8,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from neox.data.errors import DataError
-from neox.data.tokenizers import END_OF_DOCUMENT
+from neox.data.tokenizer import END_OF_DOCUMENT
 
 SMALLEST = 257  # all bytes and the end of a document
 

@@ -2,37 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
-from neox.data.errors import DataError
 from neox.data.fast_encoding import FastEncoder, fast_encoder
+from neox.data.sentencepiece_tokenizer import SentencePieceTokenizer
+from neox.data.tiktoken_tokenizer import ENCODINGS, TiktokenTokenizer
+from neox.data.tokenizer import END_OF_DOCUMENT, Tokenizer, TokenizerError
 
-END_OF_DOCUMENT = "<|endoftext|>"
+PADDING = "<|padding|>"  # what GPT-NeoX adds to Hugging Face's GPT-2
 CHAR_LEVEL_SIZE = 512  # GPT-NeoX's; 256 bytes, the rest unused
 CHAR_LEVEL_EOD = 0
-
-
-class TokenizerError(DataError):
-    """A tokenizer that does not exist, or whose files cannot be read."""
-
-
-class Tokenizer(Protocol):
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids, without the padding that the model adds."""
-
-    @property
-    def eod(self) -> int | None:
-        """The id that ends a document, if the vocabulary has one."""
-
-    def encode(self, text: str) -> list[int]: ...
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
-
-    def decode(self, ids: Sequence[int]) -> str: ...
 
 
 class LibraryTokenizer:
@@ -49,11 +30,19 @@ class LibraryTokenizer:
 
     @property
     def eod(self) -> int | None:
-        found: int | None = self._inner.token_to_id(END_OF_DOCUMENT)
+        return self.id_of(END_OF_DOCUMENT)
+
+    def id_of(self, token: str) -> int | None:
+        found: int | None = self._inner.token_to_id(token)
         return found
 
     def encode(self, text: str) -> list[int]:
         return self.encode_batch([text])[0]
+
+    def encode_bare(self, text: str) -> list[int]:
+        """Without the tokens that some vocabularies add at the ends of a text."""
+        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
+        return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         if not self._looked:
@@ -74,6 +63,11 @@ class CharLevelTokenizer:
     vocab_size = CHAR_LEVEL_SIZE
     eod: int | None = CHAR_LEVEL_EOD
 
+    def id_of(self, token: str) -> int | None:
+        """The byte of a token of one; no other token is one."""
+        raw = token.encode()
+        return raw[0] if len(raw) == 1 else None
+
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
 
@@ -93,7 +87,7 @@ def load_tokenizer(
     """
     if kind not in LOADERS:
         raise TokenizerError(
-            f"tokenizer_type: {kind} is not there yet; there are {', '.join(sorted(LOADERS))}"
+            f"tokenizer_type: {kind} is unknown; there are {', '.join(sorted(LOADERS))}"
         )
     return LOADERS[kind](vocab_file, merge_file)
 
@@ -101,8 +95,12 @@ def load_tokenizer(
 def _hf(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
     del merge_file  # the one JSON holds everything
     path = _require(vocab_file, "vocab_file", "HFTokenizer", "tokenizer.json")
+    return LibraryTokenizer(_from_json(path))
+
+
+def _from_json(path: Path) -> tokenizers.Tokenizer:
     try:
-        return LibraryTokenizer(tokenizers.Tokenizer.from_file(str(path)))
+        return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises a bare Exception
         raise TokenizerError(f"{path}: not a Hugging Face tokenizer JSON: {error}") from None
 
@@ -110,13 +108,57 @@ def _hf(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokeniz
 def _gpt2(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
     vocab = _require(vocab_file, "vocab_file", "GPT2BPETokenizer", "vocab.json")
     merges = _require(merge_file, "merge_file", "GPT2BPETokenizer", "merges.txt")
+    return LibraryTokenizer(_byte_level_bpe(vocab, merges))
+
+
+def _hf_gpt2(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
+    """`GPT2TokenizerFast.from_pretrained(vocab_file)` with GPT-NeoX's padding token."""
+    del merge_file  # it lies beside the vocabulary
+    folder = None if vocab_file is None else Path(vocab_file)
+    if folder is None or not folder.is_dir():
+        given = f"{folder} is none" if folder else "none is given, and nothing is downloaded"
+        raise TokenizerError(
+            "HFGPT2Tokenizer needs vocab_file, a folder with tokenizer.json, or vocab.json and "
+            f"merges.txt, as Hugging Face's save_pretrained writes it; {given}"
+        )
+    whole = folder / "tokenizer.json"
+    if whole.is_file():
+        inner = _from_json(whole)
+    else:
+        vocab, merges = folder / "vocab.json", folder / "merges.txt"
+        for path in (vocab, merges):
+            _require(path, "vocab_file", "HFGPT2Tokenizer", path.name)
+        inner = _byte_level_bpe(vocab, merges)
+        inner.add_special_tokens([END_OF_DOCUMENT])
+    inner.add_special_tokens([AddedToken(PADDING, special=True, normalized=False)])
+    return LibraryTokenizer(inner)
+
+
+def _byte_level_bpe(vocab: Path, merges: Path) -> tokenizers.Tokenizer:
     try:
         inner = tokenizers.Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
     except Exception as error:  # the library raises a bare Exception
         raise TokenizerError(f"{vocab} and {merges}: not GPT-2 BPE files: {error}") from None
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    return LibraryTokenizer(inner)
+    return inner
+
+
+def _sentencepiece(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
+    del merge_file
+    return SentencePieceTokenizer(
+        _require(vocab_file, "vocab_file", "SPMTokenizer", "tokenizer.model")
+    )
+
+
+def _tiktoken(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
+    del merge_file
+    if vocab_file is None:
+        raise TokenizerError(
+            "TiktokenTokenizer needs vocab_file, the name of an encoding "
+            f"({', '.join(ENCODINGS)}) or the path of its .tiktoken file"
+        )
+    return TiktokenTokenizer(vocab_file)
 
 
 def _char_level(vocab_file: str | Path | None, merge_file: str | Path | None) -> Tokenizer:
@@ -126,7 +168,10 @@ def _char_level(vocab_file: str | Path | None, merge_file: str | Path | None) ->
 
 LOADERS: Mapping[str, Callable[[str | Path | None, str | Path | None], Tokenizer]] = {
     "HFTokenizer": _hf,
+    "HFGPT2Tokenizer": _hf_gpt2,
     "GPT2BPETokenizer": _gpt2,
+    "SPMTokenizer": _sentencepiece,
+    "TiktokenTokenizer": _tiktoken,
     "CharLevelTokenizer": _char_level,
 }
 

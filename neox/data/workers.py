@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from neox.data.documents import Chunk
+from neox.data.encoding import EncodeSettings
 from neox.data.errors import DataError
-from neox.data.parts import EncodeSettings, PartReport, work
+from neox.data.parts import PartReport, work
 
 
 class Workers:

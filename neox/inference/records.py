@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neox.checkpoint.directory import write_file
-from neox.data.tokenizers import Tokenizer
+from neox.data.tokenizer import Tokenizer
 from neox.inference.generate import Continuation, GenerationError, generate
 from neox.inference.sampling import Sampling
 from neox.models.transformer import Transformer

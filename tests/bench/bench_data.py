@@ -23,8 +23,9 @@ from neox.data.order import build_order, sample_index
 from neox.data.sources import BlendSource, OrderRequest, SplitSource, open_blend, open_split
 from neox.data.splits import Part
 from neox.data.token_writer import TokenFileWriter
+from neox.data.tokenizer import END_OF_DOCUMENT
 from neox.data.tokenizer_training import train_bpe
-from neox.data.tokenizers import END_OF_DOCUMENT, LibraryTokenizer
+from neox.data.tokenizers import LibraryTokenizer
 
 DOCUMENTS = 4_000_000
 SEQ_LENGTH = 2048
