@@ -153,7 +153,7 @@ def _learning_rate(config: RunConfig, findings: Findings) -> None:
 
 def _profile(config: RunConfig, findings: Findings) -> None:
     first, last = config.logging.profile_step_start, config.logging.profile_step_stop
-    if config.logging.profile and last < first:
+    if (config.logging.profile or config.logging.memory_profiling) and last < first:
         findings.add("profile_step_stop", f"{last} is before profile_step_start: {first}")
 
 

@@ -31,7 +31,7 @@ def recorder(name: str, say: Callable[[str], None]) -> Recorder:
                 return CaptureRange()
             case _:
                 return RocprofRange(name)
-    except (OSError, AttributeError, RuntimeError) as error:
+    except (OSError, AttributeError, KeyError, RuntimeError) as error:
         say(f"profile: {name} cannot be told which steps: {error}")
         return Nothing()
 

@@ -122,6 +122,7 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
         paths=paths,
         mesh=mesh,
         job_id=rank.job_id,
+        profile=rank.profile,
     )
 
 

@@ -12,10 +12,20 @@ VARIABLES = (
     "MASTER_PORT",
 )
 BY_HAND = "by-hand"
+RECORDERS = ("torch", "memory", "nsys", "rocprofv3", "rocprofv2", "rocprof")
 
 
 class RankError(ValueError):
     """The environment does not say which rank this is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfiledSteps:
+    """What rank.sh says in a rank that is recorded."""
+
+    recorder: str  # NEOX_PROFILE: torch, memory, nsys, rocprofv3, rocprofv2, rocprof
+    first: int  # NEOX_PROFILE_STEPS=FIRST:LAST, counted from 1
+    last: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +39,7 @@ class RankEnvironment:
     master_addr: str
     master_port: int
     job_id: str  # names the files state/saved.JOBID and state/failed.JOBID
+    profile: ProfiledSteps | None = None
     threads_given: bool = False  # OMP_NUM_THREADS is set, so torch keeps to it
 
 
@@ -57,6 +68,7 @@ def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr=environ["MASTER_ADDR"],
         master_port=whole["MASTER_PORT"],
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        profile=_profile(environ),
         threads_given=bool(environ.get("OMP_NUM_THREADS")),
     )
 
@@ -70,7 +82,21 @@ def _alone(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr="127.0.0.1",
         master_port=0,  # no process group is needed, so no port either
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        profile=_profile(environ),
         threads_given=bool(environ.get("OMP_NUM_THREADS")),
+    )
+
+
+def _profile(environ: Mapping[str, str]) -> ProfiledSteps | None:
+    recorder, steps = environ.get("NEOX_PROFILE"), environ.get("NEOX_PROFILE_STEPS", "")
+    if not recorder:
+        return None
+    if recorder not in RECORDERS:
+        raise RankError(f"NEOX_PROFILE={recorder!r} is none of {', '.join(RECORDERS)}")
+    first, _, last = steps.partition(":")
+    name = "NEOX_PROFILE_STEPS"
+    return ProfiledSteps(
+        recorder=recorder, first=_whole_number(name, first), last=_whole_number(name, last)
     )
 
 

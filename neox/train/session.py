@@ -20,6 +20,7 @@ from neox.models.init import initialise
 from neox.models.spec import ModelSpec
 from neox.models.transformer import Transformer
 from neox.monitor.event_log import Events
+from neox.monitor.gpu_profile import recorder
 from neox.monitor.log import StepLog
 from neox.monitor.profile import StepProfiler
 from neox.monitor.record import EvaluationRecord, Monitor
@@ -28,6 +29,7 @@ from neox.parallel.mesh import Mesh
 from neox.run.events import EventLog
 from neox.run.heartbeat import Heartbeat
 from neox.run.paths import RunPaths
+from neox.run.rank import ProfiledSteps
 from neox.run.stop import StopWatch
 from neox.train import corpus, settings
 from neox.train.engine import DeepSpeedEngine
@@ -48,6 +50,7 @@ class Job:
     paths: RunPaths
     mesh: Mesh
     job_id: str
+    profile: ProfiledSteps | None = None  # what --profile asked of this rank
 
 
 def spec_for(config: RunConfig) -> ModelSpec:
@@ -138,7 +141,7 @@ class Session:
         )
         self.batches = self._loader
         self.monitors: list[Monitor] = []
-        self._profiler: StepProfiler | None = None
+        self._profilers: list[StepProfiler] = []
         self.events: EventLog | None = None
 
     def _orders(self) -> tuple[Samples, Samples | None]:
@@ -150,7 +153,8 @@ class Session:
         self._orders()
 
     def watch(self, say: Callable[[str], None]) -> None:
-        """Start the logs; rank 0 alone has any."""
+        """Start the logs, which rank 0 alone has, and the profilers."""
+        self._profilers += self._made_profilers(say)
         if not self._job.mesh.is_first:
             return
         config = self._job.config
@@ -167,18 +171,28 @@ class Session:
         self.monitors.append(Events(self.events))
         board = _tensorboard(config, self._job.paths, self.start.step, say)
         self.monitors.extend(board)
-        if config.logging.profile:
-            self._profiler = StepProfiler(
+
+    def _made_profilers(self, say: Callable[[str], None]) -> Iterator[StepProfiler]:
+        """What --profile asked of this rank, and the config of rank 0."""
+        logging, wanted = self._job.config.logging, self._job.profile
+        config = (logging.profile_step_start, logging.profile_step_stop)
+        asked = [(wanted.recorder, (wanted.first, wanted.last))] if wanted else []
+        if self._job.mesh.is_first:
+            asked += [("torch", config)] if logging.profile else []
+            asked += [("memory", config)] if logging.memory_profiling else []
+        for name, (first, last) in dict(reversed(asked)).items():  # --profile beats the config
+            yield StepProfiler(
+                recorder(name, say),
                 self._job.paths.profiles,
                 f"{self._job.job_id}.rank-{self._job.mesh.rank}",
-                first=config.logging.profile_step_start,
-                last=config.logging.profile_step_stop,
+                first=first,
+                last=last,
                 say=say,
             )
 
     def close(self) -> None:
-        if self._profiler is not None:
-            self._profiler.close()
+        for profiler in self._profilers:
+            profiler.close()
         self._loader.close()
         for monitor in self.monitors:
             monitor.close()
@@ -194,8 +208,8 @@ class Session:
 
     def prepare_step(self, step: int) -> None:
         """Dropout depends on seed, step and data rank alone, so a resumed run repeats it."""
-        if self._profiler is not None:
-            self._profiler.before(step + 1)
+        for profiler in self._profilers:
+            profiler.before(step + 1)
         if self.spec.hidden_dropout or self.spec.attention_dropout:
             words = (self._job.config.training.seed, step, self._job.mesh.data_rank)
             digest = hashlib.sha256(repr(words).encode()).digest()

@@ -12,7 +12,7 @@ from neox.monitor import gpu_profile
 from neox.monitor.gpu_profile import CaptureRange, MemoryHistory, Nothing, RocprofRange, recorder
 from neox.monitor.profile import Recorder, StepProfiler
 
-gpu = pytest.mark.gpu
+without_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 def run(made: Recorder, folder: Path, *, steps: int = 5, last: int = 3) -> list[str]:
@@ -130,7 +130,8 @@ def test_without_a_gpu(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-@gpu
+@pytest.mark.gpu
+@without_gpu
 def test_a_snapshot_names_the_allocations_of_its_steps(tmp_path: Path) -> None:
     said: list[str] = []
     profiler = StepProfiler(MemoryHistory(), tmp_path, "7.rank-0", first=2, last=3, say=said.append)
@@ -145,7 +146,8 @@ def test_a_snapshot_names_the_allocations_of_its_steps(tmp_path: Path) -> None:
     assert sizes == [2 << 20, 3 << 20]
 
 
-@gpu
+@pytest.mark.gpu
+@without_gpu
 def test_the_range_of_nsys_on_a_gpu(tmp_path: Path) -> None:
     (said,) = run(CaptureRange(), tmp_path)
     assert "steps 2-3" in said

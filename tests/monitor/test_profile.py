@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from neox.monitor.profile import StepProfiler
+from neox.monitor.profile import StepProfiler, TorchTrace
 
 
 def record(folder: Path, steps: range, *, first: int = 2, last: int = 3) -> list[str]:
     """Make `steps`; step n multiplies matrices of n x 10 rows. Returns what was said."""
     said: list[str] = []
-    profiler = StepProfiler(folder, "7.rank-0", first=first, last=last, say=said.append)
+    profiler = StepProfiler(
+        TorchTrace(), folder, "7.rank-0", first=first, last=last, say=said.append
+    )
     for step in steps:
         profiler.before(step)
         torch.ones(step * 10, 4) @ torch.ones(4, 4)

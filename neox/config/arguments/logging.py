@@ -9,7 +9,6 @@ from neox.frozen import Frozen
 _WANDB = "Weights & Biases is not connected yet"
 _COMET = "Comet is not connected yet"
 _NORMS = "norms per parameter are not logged yet"
-_MEMORY = "memory profiles are not built yet"
 _NOISE = "the gradient noise scale is not built"
 _MONITOR = "DeepSpeed's monitors are not connected; use tensorboard_dir"
 _OWN = "the engine times its own phases in every log line"
@@ -120,8 +119,12 @@ class Logging(Frozen):
     profile: bool = argument(False, "Profile some steps of rank 0 with torch's profiler.")
     profile_step_start: int = argument(10, "First of them.", unit="steps")
     profile_step_stop: int = argument(12, "Last of them, itself included.", unit="steps")
-    memory_profiling: bool = argument(False, "Record allocations.", not_yet=_MEMORY)
-    memory_profiling_path: str | None = argument(None, "File of the record.", not_yet=_MEMORY)
+    memory_profiling: bool = argument(
+        False, "Record the GPU's allocations in these steps of rank 0."
+    )
+    memory_profiling_path: str | None = argument(
+        None, "File of the record.", status="chosen", note="it lies in profiles/ of the run"
+    )
     steps_per_print: int = argument(
         10,
         "Steps between DeepSpeed's own lines.",
