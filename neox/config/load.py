@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neox.config.examples import without_examples
 from neox.config.given import Given
-from neox.config.nodes import Branch, Node, from_values, parse, parse_override
+from neox.config.nodes import Branch, Leaf, Node, from_values, parse, parse_override
 from neox.config.places import ConfigErrors, Place, Problem, problem_at
 from neox.content import shipped
 
@@ -34,7 +34,7 @@ def load(
     tree = Branch(place=_NOWHERE, entries=())
     for file in files:
         try:
-            text = _read(file)
+            text = read_text(file)
             texts[str(file)] = text
             parsed = _settled(parse(text, str(file)), problems)
         except ConfigErrors as errors:
@@ -50,6 +50,13 @@ def load(
     return _typed(tree, texts, problems)
 
 
+def typed_text(text: str, source: str) -> Given:
+    """The given values of one file's text. Raises ConfigErrors as `load` does."""
+    problems: list[Problem] = []
+    tree = _settled(parse(text, source), problems)
+    return _typed(tree, {source: text}, problems)
+
+
 def missing_files(given: Given) -> tuple[Problem, ...]:
     """Files that the submitting machine must have: the hostfile, where one is given."""
     hostfile = given.values.get("hostfile", None)
@@ -59,10 +66,11 @@ def missing_files(given: Given) -> tuple[Problem, ...]:
     return (problem_at(given.places["hostfile"], message),)
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """Raises ConfigErrors where the file is not there, or is no text."""
     place = Place(kind="file", source=str(file))
     try:
-        return _found(file).read_bytes().decode("utf-8-sig")
+        return found(file).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         message = "is a binary file, not YAML or JSON"
     except FileNotFoundError:
@@ -74,7 +82,7 @@ def _read(file: Path) -> str:
     raise ConfigErrors([problem_at(place, message)])
 
 
-def _found(file: Path) -> Path:
+def found(file: Path) -> Path:
     """The file as typed, with its suffix, or on the shelf of configs; as typed where none is."""
     on_shelf = shipped("configs") / _shelf_name(file)
     tried = (file, Path(f"{file}.yml"), on_shelf, Path(f"{on_shelf}.yml"))
@@ -82,7 +90,7 @@ def _found(file: Path) -> Path:
 
 
 def _is_shipped(file: Path) -> bool:
-    return _found(file).resolve().is_relative_to(shipped("configs").resolve())
+    return found(file).resolve().is_relative_to(shipped("configs").resolve())
 
 
 def _shelf_name(file: Path) -> str:
@@ -144,7 +152,7 @@ def _lay_over(base: Branch, layer: Branch) -> Branch:
 
 
 def _apply(tree: Branch, overrides: Sequence[str], problems: list[Problem]) -> Branch:
-    from neox.config.table import OLD_NAMES  # noqa: PLC0415
+    from neox.config.table import OLD_NAMES, known  # noqa: PLC0415
 
     seen: dict[tuple[str, ...], Place] = {}
     for text in overrides:
@@ -159,7 +167,8 @@ def _apply(tree: Branch, overrides: Sequence[str], problems: list[Problem]) -> B
             message = f"{'.'.join(path)} is given twice, first as {seen[path]}"
             problems.append(problem_at(node.place, message))
         seen[path] = node.place
-        tree = _put(tree, path, node)
+        nothing = isinstance(node, Leaf) and node.kind == "null" and not node.quoted
+        tree = _without(tree, path) if nothing and known(path) else _put(tree, path, node)
     return tree
 
 
@@ -173,6 +182,18 @@ def _put(tree: Branch, path: tuple[str, ...], node: Node) -> Branch:
         entries[key] = _put(inner, tuple(rest), node)
     else:
         entries[key] = node
+    return replace(tree, entries=tuple(entries.items()))
+
+
+def _without(tree: Branch, path: tuple[str, ...]) -> Branch:
+    """The tree with nothing at `path`: KEY=null takes back what a file or a job kind gave."""
+    key, *rest = path
+    entries = {name.replace("-", "_"): value for name, value in tree.entries}
+    below = entries.pop(key, None)
+    if rest and below is not None:
+        left = _without(below, tuple(rest)) if isinstance(below, Branch) else below
+        if not isinstance(left, Branch) or left.entries:
+            entries[key] = left
     return replace(tree, entries=tuple(entries.items()))
 
 

@@ -19,10 +19,14 @@ _TOP = """\
 Generated from `neox/config/arguments/` by `python -m neox.config.reference`; do not edit.
 
 A config is flat YAML (or JSON): `name: value`. `-` and `_` in names are the same. Several files are
-merged left to right, `KEY=VALUE` on the command line beats them all, and dots in KEY reach into
-dicts: `optimizer.params.lr=1e-4`. An unknown name, a wrong type, a name given twice with different
-values, or a contradiction is an error with file and line. `neox config check FILE...` says all of
-them at once; `neox config show FILE...` prints every value and where it comes from.
+merged left to right, `KEY=VALUE` on the command line beats them all, dots in KEY reach into dicts
+(`optimizer.params.lr=1e-4`), and `KEY=null` takes back what a file gave. An unknown name, a wrong
+type, a name given twice with different values, or a contradiction is an error with file and line.
+Only what a shipped config says of data and tokenizer is replaced by a file of yours behind it.
+
+`neox config check FILE...` says everything that is wrong at once, without torch, on a login node;
+`neox config show FILE...` prints every value and where it comes from; `neox config migrate FILE`
+rewrites an old file of GPT-NeoX's line by line and explains each change.
 
 Defaults in *italics* follow from other arguments. Marks after the description:
 

@@ -1,22 +1,16 @@
-"""`neox config check` and `neox config show`: what a config says, on a login node."""
+"""What `neox config check` and `neox config show` print."""
 
-import argparse
 import dataclasses
-import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
-from neox.config.derive import origin_of, resolve
+from neox.config.derive import origin_of
 from neox.config.given import Given
-from neox.config.load import load, missing_files
-from neox.config.places import ConfigErrors, Origin
+from neox.config.places import Origin
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.config.table import groups, table, value_of
-from neox.config.vocabulary import with_vocabulary
 from neox.config.write import as_yaml
-from neox.run.exit_codes import ExitCode
 
 _WIDTH = 80
 _NAME = 34  # columns of the names
@@ -45,35 +39,6 @@ def show(config: RunConfig, *, everything: bool = True) -> list[str]:
         if body:
             lines += ["", group, *body]
     return lines[1:]
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `neox config ARGV...`; the exit code is 0, or 2 where the config is wrong."""
-    arguments = _parser().parse_args(argv)
-    files, overrides = split_words(arguments.words)
-    if not files:
-        print("neox config: name a config file, e.g. configs/20B.yml", file=sys.stderr)
-        return ExitCode.CONFIG
-    try:
-        given = with_vocabulary(load(files, overrides))
-        problems = missing_files(given)
-        if problems:
-            raise ConfigErrors(problems)
-        config = resolve(given, arguments.ranks)
-    except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
-        return ExitCode.CONFIG
-    if arguments.what == "check":
-        print("\n".join(check(given, config)))
-    else:
-        print("\n".join(show(config, everything=not arguments.given)))
-    return ExitCode.DONE
-
-
-def split_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Config files and KEY=VALUE words apart; a file whose name holds `=` must have a `/`."""
-    overrides = [word for word in words if "=" in word and "/" not in word.partition("=")[0]]
-    return [Path(word) for word in words if word not in overrides], overrides
 
 
 def _rows(config: RunConfig, name: str, value: object, *, everything: bool) -> Iterator[str]:
@@ -108,31 +73,3 @@ def _wrapped(start: str, text: str) -> list[str]:
     room = max(10, _WIDTH - len(start))
     first, *rest = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
     return [f"{start}{first}".rstrip(), *(f"{'':<{len(start)}}{line}" for line in rest)]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="neox config",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Check a config, or show every value and where it comes from.",
-        epilog=textwrap.dedent(
-            """\
-            Files are merged left to right; KEY=VALUE beats them all, and dots in KEY
-            reach into dicts. Nothing is started and no GPU is needed.
-
-              neox config check configs/20B.yml
-              neox config show configs/20B.yml train_iters=100 optimizer.params.lr=1e-4
-              neox config show --ranks 96 --given configs/20B.yml
-
-            Exit codes: 0 no errors, 2 the config is wrong."""
-        ),
-    )
-    parser.add_argument("what", choices=("check", "show"), help="what to do")
-    parser.add_argument(
-        "words", nargs="+", metavar="FILE|KEY=VALUE", help="config files and values over them"
-    )
-    parser.add_argument(
-        "--ranks", type=int, metavar="N", help="resolve for a job of N ranks (default: unknown)"
-    )
-    parser.add_argument("--given", action="store_true", help="show: leave the defaults out")
-    return parser

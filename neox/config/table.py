@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from neox.config.arguments.argument import Argument, argument_of
@@ -59,6 +59,23 @@ def value_of(config: RunConfig, entry: Entry) -> object:
     """The argument's value in `config`."""
     value: object = getattr(getattr(config, entry.group), entry.name)
     return value
+
+
+def known(path: Sequence[str]) -> bool:
+    """Is there an argument of that name, and that key in its dict?"""
+    name, *keys = path
+    if name not in table():
+        return False
+    wanted: object = table()[name].wanted
+    for key in keys:
+        record = record_in(wanted)
+        if record is None:
+            return Mapping in {typing.get_origin(w) for w in (wanted, *typing.get_args(wanted))}
+        fields = {field.name: field.type for field in dataclasses.fields(record)}
+        if key not in fields:
+            return False
+        wanted = fields[key]
+    return True
 
 
 def about(dotted: str) -> Argument | None:

@@ -30,7 +30,7 @@ COMMANDS = {
     "data": Command("neox.data.cli", "main", "data prepare|inspect ...", "make token files"),
     "tokenizer": Command("neox.data.tokenizer_cli", "main", "tokenizer train ...", "make one"),
     "config": Command(
-        "neox.config.show", "main", "config check|show FILE...", "check configs, show every value"
+        "neox.config.cli", "main", "config check|show|migrate FILE...", "check, show, renew configs"
     ),
     "convert": Command(
         "neox.checkpoint.convert", "main", "convert ...", "checkpoints from and to Hugging Face"

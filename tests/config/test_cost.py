@@ -26,7 +26,7 @@ def test_loading_needs_neither_torch_nor_numpy() -> None:
     code = f"""
 import sys
 from pathlib import Path
-from neox.config.show import main
+from neox.config.cli import main
 assert main(["check", {str(CONFIGS / "20B.yml")!r}]) == 0
 print([name for name in {FORBIDDEN} if name in sys.modules])
 """

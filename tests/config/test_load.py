@@ -124,7 +124,7 @@ def test_numbers_that_yaml_takes_for_text(given: Reader) -> None:
         ("train_iters=1e400", "is too large"),
         ("train_iters=" + "9" * 5000, "expected a whole number"),
         ("train_iters=", "expected a whole number, got ''"),
-        ("seed=null", "got null; leave it out instead"),
+        ("train_data_paths=[null]", "got null; leave it out instead"),
         ("min_lr=abc", "expected a number, got 'abc'"),
         ("min_lr=.inf", "expected a number"),
         ("min_lr=1e999", "is too large for a number"),
@@ -145,6 +145,27 @@ def test_a_wrong_type_says_what_was_expected(given: Reader, word: str, message: 
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_null_takes_back_what_a_file_gave(given: Reader, tmp_path: Path) -> None:
+    plain = given()
+    assert given("seed=null").values == plain.values
+    assert "train_iters" not in given("train_iters=null").values
+    assert "train_iters" not in given("train-iters=null").places
+    more = tmp_path / "more.yml"
+    more.write_text("fp16: {enabled: true, hysteresis: 4}\noptimizer: {type: SGD}\n")
+    assert load([more], ["fp16=null", "optimizer.type=null"]).values == {}
+    left = load([more], ["fp16.hysteresis=null"]).values["fp16"]
+    assert (left.enabled, left.hysteresis) == (True, 2)  # type: ignore[attr-defined]
+    assert load([more], ["fp16=null"], {"fp16": {"enabled": False}}, "job").places == {
+        name: place for name, place in load([more]).places.items() if name.startswith("optimizer")
+    }
+
+
+@pytest.mark.parametrize("word", ["sed=null", "fp16.enable=null", "num_layers.x=null"])
+def test_null_is_no_way_around_a_name_that_does_not_exist(given: Reader, word: str) -> None:
+    with pytest.raises(ConfigErrors, match=r"unknown|expected"):
+        given(word)
 
 
 def test_choices_know_no_case_and_other_spellings(given: Reader) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from neox.config.show import main, show, split_words
+from neox.config.cli import main, split_words
+from neox.config.show import show
 
 from .conftest import Resolver
 
