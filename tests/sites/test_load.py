@@ -107,7 +107,7 @@ def test_a_path_is_a_name_too(tmp_path: Path) -> None:
 
 
 def test_an_unknown_site_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(NotOnShelf, match=r"no site named 'fronteir'.*frontier.*local, lumi"):
+    with pytest.raises(NotOnShelf, match=r"no site named 'fronteir'.*frontier.*local.*lumi"):
         load_site("fronteir", own_shelf(tmp_path))
 
 

@@ -155,6 +155,15 @@ def test_trap_12_read_only_homes_and_nodes_without_internet() -> None:
     assert any("internet" in asked for asked in plan_for("leonardo", 12).questions)
 
 
+@pytest.mark.parametrize(("name", "proxy"), [("frontier", "http://proxy.ccs.ornl.gov:3128")])
+def test_trap_12_a_proxy_in_both_spellings(name: str, proxy: str) -> None:
+    found = variables(plan_for(name, 12))
+    for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        assert found[variable] == proxy
+    assert "localhost" in found["no_proxy"].split(",")
+    assert "HF_HUB_OFFLINE" not in found
+
+
 @pytest.mark.parametrize(
     ("name", "area", "days"),
     [

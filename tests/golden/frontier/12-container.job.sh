@@ -148,6 +148,12 @@ apptainer exec --rocm --bind /lustre/orion,/proj/me /lustre/orion/abc123/proj-sh
 # --- environment --------------------------------------------------------------------------------
 unset "${!SRUN_@}" "${!SLURM_CPU_BIND@}" SLURM_DISTRIBUTION SLURM_HINT # the launch line says it all
 export NEOX_JOB_ID=$job_id
+export http_proxy=http://proxy.ccs.ornl.gov:3128
+export HTTP_PROXY=http://proxy.ccs.ornl.gov:3128
+export https_proxy=http://proxy.ccs.ornl.gov:3128
+export HTTPS_PROXY=http://proxy.ccs.ornl.gov:3128
+export no_proxy=localhost,127.0.0.0/8,.ccs.ornl.gov
+export NO_PROXY=localhost,127.0.0.0/8,.ccs.ornl.gov
 export OMP_NUM_THREADS=7
 export NCCL_SOCKET_IFNAME=hsn0,hsn1,hsn2,hsn3
 export NCCL_NET_GDR_LEVEL=PHB
