@@ -11,8 +11,11 @@ from pathlib import Path
 from neox.config.given import Given
 from neox.config.places import Place
 
-HUGGING_FACE = "HFTokenizer"
 GPT2 = "GPT2BPETokenizer"
+PIECE = 1 << 3 | 2  # field 1, counted bytes
+PADDING = "<|padding|>"  # GPT-NeoX adds it to HFGPT2Tokenizer
+# openai/tiktoken, tiktoken_ext/openai_public.py: the highest id and one
+TIKTOKEN = {"r50k_base": 50257, "p50k_base": 50281, "cl100k_base": 100277, "o200k_base": 200019}
 
 
 def with_vocabulary(given: Given) -> Given:
@@ -34,23 +37,69 @@ def with_vocabulary(given: Given) -> Given:
 
 
 def _size(file: Path, kind: object) -> int | None:
-    if kind not in (HUGGING_FACE, GPT2):
-        return None
+    match kind:
+        case "HFTokenizer":
+            return _counted(_json(file))
+        case "GPT2BPETokenizer":
+            content = _json(file)
+            return None if content is None else len(content)
+        case "HFGPT2Tokenizer":
+            content = _json(file / "tokenizer.json")
+            words = _words(content) if content else set(_json(file / "vocab.json") or ())
+            return len(words | {PADDING}) if words else None
+        case "SPMTokenizer":
+            return _sentence_pieces(file)
+        case "TiktokenTokenizer":
+            return TIKTOKEN.get(file.stem)
+        case _:
+            return None
+
+
+def _json(file: Path) -> Mapping[str, object] | None:
     try:
-        content = json.loads(file.read_bytes())
+        content: object = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict):
-        return None
-    return len(content) if kind == GPT2 else _hugging_face_size(content)
+    return content if isinstance(content, dict) else None
 
 
-def _hugging_face_size(content: Mapping[str, object]) -> int | None:
+def _counted(content: Mapping[str, object] | None) -> int | None:
+    return len(_words(content)) or None if content else None
+
+
+def _words(content: Mapping[str, object]) -> set[str]:
     """Tokens of the model and those added beside it, as `Tokenizer.get_vocab_size()` counts."""
     match content:
         case {"model": {"vocab": dict(vocab)}, **rest}:
             added = rest.get("added_tokens")
             words = [one["content"] for one in added] if isinstance(added, list) else []
-            return len({*vocab, *words})
+            return {*vocab, *words}
         case _:
-            return None
+            return set()
+
+
+def _sentence_pieces(file: Path) -> int | None:
+    """Pieces of a SentencePiece model: field 1 of its protobuf, sentencepiece_model.proto."""
+    try:
+        raw = file.read_bytes()
+        at = count = 0
+        while at < len(raw):
+            tag, at = _varint(raw, at)
+            count += tag == PIECE
+            if tag & 7 == 0:
+                _, at = _varint(raw, at)
+            else:
+                size, at = _varint(raw, at) if tag & 7 == 2 else ({1: 8, 5: 4}[tag & 7], at)
+                at += size
+    except (OSError, IndexError, KeyError):
+        return None
+    return count or None
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where the next field begins."""
+    value = shift = 0
+    while raw[at] & 0x80:
+        value |= (raw[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return value | raw[at] << shift, at + 1

@@ -106,7 +106,6 @@ def test_what_is_built_asks_for_nothing(resolved: Resolver) -> None:
             "curriculum_learning: given: curricula of sequence length are not built yet",
         ),
         (["data_types={grad_accum_dtype: bf16}"], "data_types.grad_accum_dtype: bf16: "),
-        (["tokenizer_type=SPMTokenizer"], "tokenizer_type: SPMTokenizer: the other kinds"),
     ],
 )
 def test_what_is_not_built_is_said(words: list[str], line: str, resolved: Resolver) -> None:

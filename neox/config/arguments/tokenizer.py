@@ -18,13 +18,11 @@ class Tokenizer(Frozen):
         "SPMTokenizer",
         "CharLevelTokenizer",
         "TiktokenTokenizer",
-    ] = argument(
-        "GPT2BPETokenizer",
-        "Kind of tokenizer.",
-        not_yet="the other kinds of tokenizer are not built yet",
-        built=("HFTokenizer", "GPT2BPETokenizer", "CharLevelTokenizer"),
+    ] = argument("GPT2BPETokenizer", "Kind of tokenizer.")
+    vocab_file: str | None = argument(
+        None,
+        "The tokenizer's file; HFGPT2Tokenizer's folder; TiktokenTokenizer's file or encoding.",
     )
-    vocab_file: str | None = argument(None, "The tokenizer's file.")
     merge_file: str | None = argument(None, "Merges of GPT2BPETokenizer.")
     vocab_size: int | None = argument(
         None,
