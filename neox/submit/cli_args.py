@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from neox.submit.refusal import UsageError
+from neox.submit.request import ProfileRanks, ProfileTool
 
 VERBS = ("submit", "chain", "status", "logs", "stop", "cancel", "explain")
 RAW = ("--launch-arg", "--directive")  # their value may begin with a dash
@@ -32,6 +33,9 @@ class RunArguments:
     python: str | None
     directives: tuple[str, ...]
     launch_args: tuple[str, ...]
+    profile: ProfileTool | None
+    profile_ranks: ProfileRanks | None
+    profile_steps: tuple[int, int] | None
     sweep: tuple[str, ...]  # KEY=V1,V2
     sweep_zip: bool
     print_only: bool
@@ -87,6 +91,9 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("-o", "--output", type=Path)
     for name in RAW:
         parser.add_argument(name, action="append", default=[])
+    parser.add_argument("--profile", choices=get_args(ProfileTool))
+    parser.add_argument("--profile-ranks", type=_profile_ranks)
+    parser.add_argument("--profile-steps", type=_profile_steps)
     parser.add_argument("--sweep", action="append", default=[])
     parser.add_argument("--sweep-zip", action="store_true")
     for name in ("--print", "--dry-run", "--yes", "--here", "--continue", "--fresh", "--json"):
@@ -112,6 +119,9 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         python=arguments["python"],
         directives=tuple(arguments["directive"]),
         launch_args=tuple(arguments["launch_arg"]),
+        profile=arguments["profile"],
+        profile_ranks=arguments["profile_ranks"],
+        profile_steps=arguments["profile_steps"],
         sweep=tuple(arguments["sweep"]),
         sweep_zip=arguments["sweep_zip"],
         print_only=arguments["print"],
@@ -255,6 +265,29 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
+
+
+def _profile_ranks(text: str) -> ProfileRanks:
+    if text == "one-per-node":
+        return ProfileRanks(which="one-per-node", named=())
+    if text == "all":
+        return ProfileRanks(which="all", named=())
+    words = text.split(",")
+    if not all(word.isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no ranks: 0,8 or one-per-node or all are what can be said"
+        )
+    return ProfileRanks(named=tuple(sorted({int(word) for word in words})))
+
+
+def _profile_steps(text: str) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    if not (first.isdecimal() and (last if colon else first).isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, as in 10:12")
+    steps = int(first), int(last if colon else first)
+    if not 1 <= steps[0] <= steps[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: steps count from 1, the first before the last")
+    return steps
 
 
 def _rank(text: str) -> int:

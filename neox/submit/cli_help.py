@@ -29,6 +29,11 @@ where and how much
   --directive K=V      one more line for the scheduler; may be repeated
   --launch-arg ARG     one more argument of the launcher; may be repeated
 
+a profile of some steps
+  --profile TOOL       nsys, rocprof, torch or memory (the GPU's allocations)
+  --profile-ranks R    0,8 or one-per-node or all (0)
+  --profile-steps A:B  first and last step (10:12)
+
 several runs at once
   --sweep KEY=V1,V2    a run for each value, in the folder NAME; of several keys every combination
   --sweep-zip          the first values together, the second together ...

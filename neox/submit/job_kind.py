@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neox.sites.profile import NOT_IN_FILE
+from neox.submit.request import ProfileTool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class JobKind:
     seconds: int | None = None  # default walltime, else the queue's
     chain: bool = True  # does a next link make sense?
     signal: bool = True  # does the entry heed the stop file?
+    profile: ProfileTool | None = None  # what records some steps of some ranks (--profile)
     outputs: tuple[str, ...] = ()  # shown after submission, relative to the run directory
     # dotted path -> "jobs/train.toml:3"
     origins: Mapping[str, str] = field(default_factory=dict, metadata=NOT_IN_FILE)

@@ -58,6 +58,7 @@ def show_job(name: str, shelf: Shelf) -> tuple[str, ...]:
     lines += _cell("config", ", ".join(f"{key} = {value}" for key, value in job.config.items()))
     lines += _cell("time", time + ("" if job.chain else ", one link only"))
     lines += _cell("stop", "saves when asked to" if job.signal else "has nothing to save")
+    lines += _cell("profile", job.profile or "")
     return (*lines, *_cell("outputs", ", ".join(job.outputs)))
 
 

@@ -8,6 +8,7 @@ from neox.sites.profile import NodeType, Profile
 from neox.sites.ranges import print_cores
 from neox.submit.layout import RankPlace, hardware_threads
 from neox.submit.plan import Plan
+from neox.submit.profiler_page import ProfilerPage, profiler_page
 from neox.submit.quoting import Shell, shell_text
 from neox.submit.schedulers import scheduler
 from neox.submit.words import Literal, ShellVar, Word, literal
@@ -63,7 +64,8 @@ class RankPage:
     wrapper: bool
     thread_to_core: Shell
     core_lists: Shell
-    entry: tuple[Word, ...]
+    entry: tuple[Word | Shell, ...]
+    profiler: ProfilerPage | None
 
 
 def job_page(plan: Plan, link: int) -> JobPage:
@@ -76,7 +78,9 @@ def job_page(plan: Plan, link: int) -> JobPage:
         again=Shell(" ".join(shell_text(word) for word in command_again(plan.request.argv))),
         prefix=Shell(scheduler(plan.site.scheduler.kind).prefix),
         timer=_timer(plan),
-        has_modules=bool(reset or modules.use or modules.load or plan.node_type.modules),
+        has_modules=bool(
+            reset or modules.use or modules.load or plan.node_type.modules or _profiler_module(plan)
+        ),
         node_path=_node_path(plan),
         module_reset=Shell(" ".join(map(shell_text, reset))) if reset else None,
         prepends=_prepends(plan.site),
@@ -105,6 +109,7 @@ def rank_page(plan: Plan, link: int) -> RankPage:
             " ".join(_cpus(node, place, binding == "wrapper") for place in plan.layout)
         ),
         entry=(*_rank_python(plan), *map(literal, ("-P", "-m", "neox.run.cli")), *_entry(plan)),
+        profiler=profiler_page(plan),
     )
 
 
@@ -136,9 +141,14 @@ def command_again(argv: tuple[str, ...]) -> tuple[str, ...]:
     return ("neox-submit", *(word for word in typed if word not in NOT_FOR_AGAIN), "--print")
 
 
-def _rank_python(plan: Plan) -> tuple[Word, ...]:
-    """How a rank starts Python, inside the container where there is one."""
-    return (*plan.container, (ShellVar("python"),))
+def _rank_python(plan: Plan) -> tuple[Word | Shell, ...]:
+    """How a rank starts Python: in the container where there is one, by the profiler if any."""
+    profiler = (Shell('"${profiler[@]}"'),) if plan.profile and plan.profile.wrap else ()
+    return (*plan.container, *profiler, (ShellVar("python"),))
+
+
+def _profiler_module(plan: Plan) -> bool:
+    return plan.profile is not None and bool(plan.profile.module or plan.profile.unload)
 
 
 def _node_path(plan: Plan) -> str:

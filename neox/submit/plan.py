@@ -12,7 +12,7 @@ from neox.run.paths import RunPaths
 from neox.sites.profile import MasterAddress, NodeType, Profile, Queue
 from neox.submit.job_kind import JobKind
 from neox.submit.layout import RankPlace
-from neox.submit.request import Request
+from neox.submit.request import ProfileRanks, ProfileTool, Request
 from neox.submit.words import Word
 
 
@@ -109,6 +109,21 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Profiling:
+    """What records some steps of some ranks; rank.sh chooses the ranks."""
+
+    tool: ProfileTool
+    recorder: str  # torch, memory, nsys, or which rocprof: the engine heeds it at these steps
+    ranks: ProfileRanks
+    steps: tuple[int, int]  # first and last, counted from 1
+    by_steps: bool  # else it records the whole run
+    wrap: tuple[Word, ...] = ()  # before Python; empty for what the engine does itself
+    command: str | None = None  # that job.sh looks for; None in a container
+    module: str | None = None
+    unload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     request: Request
     site: Profile
@@ -143,6 +158,7 @@ class Plan:
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
     checkpoint_bytes: int | None = None  # of one checkpoint
     job_container: tuple[Word, ...] = ()  # prefix of Python in job.sh; empty for none
+    profile: Profiling | None = None
 
     @property
     def ranks_per_node(self) -> int:

@@ -12,6 +12,7 @@ from neox.submit.job_kind import JobKind
 from neox.submit.origin import site_origin
 from neox.submit.plan import Directive, Entry, Plan
 from neox.submit.problem import PlanError, Problem, told
+from neox.submit.profiling import question as profiler_question
 from neox.submit.quoting import QuotingError
 from neox.submit.request import Request
 from neox.submit.run_area import area_warnings, quota_warning, run_root, save_interval
@@ -78,11 +79,12 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Scheduler) -> Plan
         job_container=sized.container.job,
         cost=cost_of(site.cost, sized.nodes, sized.seconds),
         warnings=_warnings(case, request, sized),
-        questions=_questions(site),
+        questions=_questions(site, sized),
         not_yet=not_yet(sized.config) if sized.geometry else (),
         watch=watch_limits(sized.nodes, sized.pace) if job.signal else None,
         step_seconds=sized.pace.step_seconds or None,
         checkpoint_bytes=sized.checkpoint_bytes,
+        profile=sized.profile,
     )
 
 
@@ -166,7 +168,9 @@ def _dear_warning(site: Profile, request: Request, sized: Sized) -> str | None:
     return f"{hours:,.0f} node-hours: more than the {limit:,.0f} above which {site.name} asks twice"
 
 
-def _questions(site: Profile) -> tuple[str, ...]:
+def _questions(site: Profile, sized: Sized) -> tuple[str, ...]:
     """What the profile marks as unknown, for the person who may know."""
     unknown = (fact for fact in site.facts.values() if fact.question)
-    return tuple(dict.fromkeys(str(fact.question) for fact in unknown))
+    asked = profiler_question(site, sized.profile)
+    own = (asked,) if asked else ()
+    return tuple(dict.fromkeys((*own, *(str(fact.question) for fact in unknown))))

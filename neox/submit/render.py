@@ -112,15 +112,15 @@ def _directive_line(directive: Directive) -> Shell:
     return Shell(check_directive_line(f"directive from {directive.origin.text}", directive.text))
 
 
-def _command(words: tuple[Word, ...], indent: int) -> Shell:
+def _command(words: tuple[Word | Shell, ...], indent: int) -> Shell:
     """A command on lines that fit the page, `indent` columns in."""
     return Shell((" \\\n" + " " * (indent + 2)).join(_filled(words, WIDTH - 4 - indent)))
 
 
-def _filled(words: tuple[Word, ...], width: int) -> Iterator[str]:
+def _filled(words: tuple[Word | Shell, ...], width: int) -> Iterator[str]:
     line = ""
     for word in words:
-        printed = shell_word(word)
+        printed = word.text if isinstance(word, Shell) else shell_word(word)
         if line and len(line) + 1 + len(printed) > width:
             yield line
             line = ""

@@ -5,6 +5,17 @@ Everything the plan needs from outside stands here, so that the plan itself can 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+ProfileTool = Literal["nsys", "rocprof", "torch", "memory"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRanks:
+    """--profile-ranks 0,8 | one-per-node | all"""
+
+    which: Literal["named", "one-per-node", "all"] = "named"
+    named: tuple[int, ...] = (0,)  # for which = "named"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +35,9 @@ class Request:
     here: bool = False  # run inside the allocation one already has
     directives: tuple[str, ...] = ()  # --directive K=V
     launch_args: tuple[str, ...] = ()  # --launch-arg ARG
+    profile: ProfileTool | None = None  # in place of the job kind's
+    profile_ranks: ProfileRanks | None = None
+    profile_steps: tuple[int, int] | None = None  # first and last, counted from 1
 
     # facts of the moment
     user: str

@@ -14,6 +14,7 @@ from neox.sites.times import print_time
 from neox.submit.demands import memory_lines, network_lines
 from neox.submit.evidence import source_of
 from neox.submit.plan import Plan
+from neox.submit.profiling_review import profile_lines
 
 WIDTH = 80
 LABEL = 12  # columns in front of a row's text
@@ -50,6 +51,7 @@ def figures(plan: Plan) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("time", _time(plan)),
         ("saves", _saves(plan)),
         ("chain", _chain(plan)),
+        ("profile", profile_lines(plan)),
         ("cost", _cost(plan)),
     )
     return tuple((label, tuple(texts)) for label, texts in rows)

@@ -41,8 +41,14 @@ from neox.submit.limits import (
 )
 from neox.submit.memory_advice import memory_warning
 from neox.submit.places import Names
-from neox.submit.plan import Geometry, LaunchPlan
+from neox.submit.plan import Geometry, LaunchPlan, Profiling
 from neox.submit.problem import Problem, Remedy
+from neox.submit.profiling import (
+    Recorded,
+    profile_problems,
+    profiler_variables,
+    profiling_of,
+)
 from neox.submit.quoting import QuotingError, check_directive_text, check_text, shown
 from neox.submit.request import Request
 from neox.submit.run_area import area_problem, name_problems, run_root
@@ -85,6 +91,7 @@ class Sized:
     around: Surroundings
     container: ContainerWords
     python: str
+    profile: Profiling | None
     warnings: tuple[str, ...]
 
 
@@ -114,7 +121,8 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
         return problems
     names = _names(request, places, node)
     around = surroundings(case.site, node, nodes, names, places)
-    forward = (*RENDEZVOUS, *(variable.name for variable in around.variables))
+    profiler = profiler_variables(case.site, case.job, request)
+    forward = (*RENDEZVOUS, *profiler, *(variable.name for variable in around.variables))
     inside = container_words(case.site, run_root(request), request.cwd, names, forward)
     parts = LaunchParts(
         site=case.site,
@@ -133,6 +141,7 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
     _note(problems, python if isinstance(python, Problem) else None)
     _note(problems, area_problem(case.site, run_root(request), names))
     divided = _divided(case, request, parts, problems)
+    profile = _profile(case, request, parts, divided, problems)
     pace, spec = _pace(divided, node, nodes)
     seconds = walltime(request, case.job, queue, nodes)
     asked = _asked(case, request, parts, seconds)
@@ -162,6 +171,7 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
         around=around,
         container=inside,
         python=python,
+        profile=profile,
         warnings=(
             *_few_ranks(case.site, parts),
             *_geometry_warnings(divided, parts),
@@ -306,6 +316,28 @@ def _divided(
         ]
         return None
     return Divided(config=config, geometry=geometry_of(config, parts.ranks))
+
+
+def _profile(
+    case: Case,
+    request: Request,
+    parts: LaunchParts,
+    divided: Divided | None,
+    problems: list[Problem],
+) -> Profiling | None:
+    if divided is None:
+        return None
+    recorded = Recorded(
+        site=case.site,
+        job=case.job,
+        config=divided.config,
+        node=parts.node,
+        use_gpus=parts.use_gpus,
+        ranks=parts.ranks,
+    )
+    found = tuple(profile_problems(recorded, request))
+    problems += found
+    return None if found else profiling_of(recorded, request)
 
 
 def _geometry_warnings(divided: Divided, parts: LaunchParts) -> list[str]:

@@ -17,6 +17,10 @@ def plan_texts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from _words("launch argument", plan.launch.argv)
     yield from _words("container argument", plan.container)
     yield from _words("container argument", plan.job_container)
+    if plan.profile:
+        yield from _words("profiler argument", plan.profile.wrap)
+        profiler = (plan.profile.command, plan.profile.module, *plan.profile.unload)
+        yield from _indexed("profiler", tuple(text for text in profiler if text))
     yield from _indexed("entry", plan.entry.argv)
     for variable in (*plan.variables, *plan.rank_variables):
         yield from _words(f"variable {variable.name}", (variable.value,))

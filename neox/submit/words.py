@@ -11,6 +11,7 @@ JOB_VARIABLES = frozenset(
         "python",
         "MASTER_ADDR",
         "MASTER_PORT",
+        "NEOX_PROFILER",
         # known to a rank only
         "LOCAL_RANK",
         "RANK",
