@@ -1,0 +1,283 @@
+// LayerNorm and RMSNorm over the last axis (Ba et al. 2016; Zhang and Sennrich 2019), with up to two
+// tensors added to the residual before, and with two outputs for layers whose attention and feed-forward part
+// normalise the same input by different weights. A row's elements stay in registers.
+#include "columns.h"
+
+namespace {
+
+constexpr int64_t LONGEST = 1024 * CHUNK * 4; // elements of a row
+
+// Where this thread's c-th chunk of a row begins.
+__device__ __forceinline__ int chunk_at(int c) { return (c * blockDim.x + threadIdx.x) * CHUNK; }
+
+constexpr int threads_limit(int chunks) { return chunks == 1 ? 256 : chunks == 2 ? 512 : 1024; }
+
+template <typename T> struct Forward {
+  const T *x, *added, *added2, *weight, *bias, *weight2, *bias2;
+  T *sum, *y, *y2;
+  float *mean, *rstd; // no mean: RMSNorm
+  int64_t rows;
+  int size;
+  int64_t stride;
+  float epsilon;
+  bool vector;
+};
+
+template <typename T, int CHUNKS>
+__global__ void __launch_bounds__(threads_limit(CHUNKS)) norm_forward(Forward<T> a) {
+  const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
+  if (row >= a.rows) return; // a row of one warp, or of the whole block
+  const bool vector = a.vector;
+  float x[CHUNKS][CHUNK];
+  Packed<T> raw[CHUNKS];
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++)
+    raw[c] = fetch(a.x + row * a.stride, chunk_at(c), a.size, vector);
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) widen(x[c], raw[c]);
+  if (a.added) {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+      const int at = chunk_at(c);
+      float other[CHUNK], third[CHUNK] = {};
+      load(other, a.added + row * a.size, at, a.size, vector);
+      if (a.added2) load(third, a.added2 + row * a.size, at, a.size, vector);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) {
+        T rounded; // what is normalised is what the next layer reads
+        narrow(rounded, x[c][i] + other[i] + third[i]);
+        x[c][i] = wide(rounded);
+      }
+      store(a.sum + row * a.size, at, a.size, vector, x[c]);
+    }
+  }
+  float mean = 0.0f;
+  if (a.mean) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) sum += x[c][i];
+    mean = over_row<Sum>(sum) / (float)a.size;
+  }
+  float squares = 0.0f;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) {
+      const int at = chunk_at(c) + i;
+      const float centred = x[c][i] - mean;
+      squares += at < a.size ? centred * centred : 0.0f;
+    }
+  const float rstd = rsqrtf(over_row<Sum>(squares) / (float)a.size + a.epsilon);
+  if (threadIdx.x == 0) {
+    a.rstd[row] = rstd;
+    if (a.mean) a.mean[row] = mean;
+  }
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) {
+    const int at = chunk_at(c);
+    if (at >= a.size) continue;
+    float weight[CHUNK], bias[CHUNK] = {}, y[CHUNK];
+    load(weight, a.weight, at, a.size, vector);
+    if (a.bias) load(bias, a.bias, at, a.size, vector);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] - mean) * rstd * weight[i] + bias[i];
+    store(a.y + row * a.size, at, a.size, vector, y);
+    if (!a.y2) continue;
+    load(weight, a.weight2, at, a.size, vector);
+    if (a.bias2) load(bias, a.bias2, at, a.size, vector);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] - mean) * rstd * weight[i] + bias[i];
+    store(a.y2 + row * a.size, at, a.size, vector, y);
+  }
+}
+
+template <typename T> struct Backward {
+  const T *dy, *dy2, *dsum, *x, *weight, *weight2;
+  const float *mean, *rstd;
+  T *dx;
+  float *partial; // [outputs, {weight, bias}, blocks, size]
+  int64_t rows;
+  int size;
+  int64_t stride;
+  bool vector;
+};
+
+// Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers. The
+// next row is fetched before this one is reduced, so that memory never waits for arithmetic.
+template <typename T, int CHUNKS, int OUTPUTS>
+__global__ void __launch_bounds__(threads_limit(CHUNKS)) norm_backward(Backward<T> a) {
+  float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {};
+  const bool vector = a.vector;
+  const T *const incoming[2] = {a.dy, a.dy2};
+  const T *const weights[2] = {a.weight, a.weight2};
+  Packed<T> next_x[CHUNKS], next_dy[OUTPUTS][CHUNKS];
+  auto prefetch = [&](int64_t row) {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+      const int at = chunk_at(c);
+      next_x[c] = fetch(a.x + row * a.stride, at, a.size, vector);
+#pragma unroll
+      for (int o = 0; o < OUTPUTS; o++)
+        next_dy[o][c] = fetch(incoming[o] + row * a.size, at, a.size, vector);
+    }
+  };
+  if (blockIdx.x < a.rows) prefetch(blockIdx.x);
+  for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
+    const float mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
+    float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK] = {}; // g: gradient of the normalised row
+    float sums[2] = {0.0f, 0.0f};                       // of g, of g x normal
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+      const int at = chunk_at(c);
+      widen(normal[c], next_x[c]);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++)
+        normal[c][i] = at + i < a.size ? (normal[c][i] - mean) * rstd : 0.0f;
+#pragma unroll
+      for (int o = 0; o < OUTPUTS; o++) {
+        float weight[CHUNK], dy[CHUNK];
+        load(weight, weights[o], at, a.size, vector);
+        widen(dy, next_dy[o][c]);
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) {
+          g[c][i] += dy[i] * weight[i];
+          dweight[o][c][i] += dy[i] * normal[c][i];
+          dbias[o][c][i] += dy[i];
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) {
+        sums[0] += g[c][i];
+        sums[1] += g[c][i] * normal[c][i];
+      }
+    }
+    if (row + gridDim.x < a.rows) prefetch(row + gridDim.x);
+    over_row<Sum>(sums);
+    const float mean_g = a.mean ? sums[0] / (float)a.size : 0.0f;
+    const float mean_gn = sums[1] / (float)a.size;
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+      const int at = chunk_at(c);
+      if (at >= a.size) continue;
+      float dx[CHUNK], through[CHUNK] = {}; // what reaches the residual sum from above
+      if (a.dsum) load(through, a.dsum + row * a.size, at, a.size, vector);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++)
+        dx[i] = (g[c][i] - mean_g - normal[c][i] * mean_gn) * rstd + through[i];
+      store(a.dx + row * a.size, at, a.size, vector, dx);
+    }
+  }
+#pragma unroll
+  for (int o = 0; o < OUTPUTS; o++)
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) {
+        const int at = chunk_at(c) + i;
+        if (at >= a.size) continue;
+        const int64_t half = gridDim.x * a.size, mine = blockIdx.x * a.size + at;
+        a.partial[2 * o * half + mine] = dweight[o][c][i];
+        a.partial[(2 * o + 1) * half + mine] = dbias[o][c][i];
+      }
+}
+
+int threads_for(int64_t size, int chunks) {
+  return (int)(ceil_div(ceil_div(size, (int64_t)CHUNK * chunks), WARP) * WARP);
+}
+
+int backward_chunks(int64_t size) {
+  const int64_t chunks = ceil_div(size, CHUNK);
+  return chunks <= 256 ? 1 : chunks <= 1024 ? 2 : 4;
+}
+
+int64_t backward_blocks(int64_t rows, int64_t size) {
+  const int threads = threads_for(size, backward_chunks(size));
+  const int64_t blocks = (int64_t)multiprocessors() * (threads >= 512 ? 1 : 512 / threads);
+  return rows < blocks ? rows : blocks;
+}
+
+template <typename T> int forward(const neox_tensor *t, Stream stream) {
+  Rows x;
+  NEOX_REQUIRE(as_rows(t[0], x), NEOX_WRONG_STRIDE);
+  if (!x.count || !x.size) return NEOX_OK;
+  Forward<T> a = {pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), pointer<T>(t[3]),
+                  pointer<T>(t[4]), pointer<T>(t[5]), pointer<T>(t[6]), pointer<T>(t[7]),
+                  pointer<T>(t[8]), pointer<T>(t[9]), pointer<float>(t[10]), pointer<float>(t[11]),
+                  x.count, (int)x.size, x.stride, (float)number(t[12]), vectors(t[0], x.stride)};
+  for (int i = 1; i < 10; i++) {
+    a.vector = a.vector && vectors(t[i], x.size);
+    NEOX_REQUIRE(!given(t[i]) || dense(t[i]), NEOX_WRONG_STRIDE);
+    NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
+  }
+  NEOX_REQUIRE(x.size <= LONGEST, NEOX_TOO_LONG);
+  const int chunks = x.size <= WARP * CHUNK ? 1 : 4;
+  const int threads = threads_for(x.size, chunks);
+  const dim3 block(threads, threads == WARP ? 4 : 1);
+  const unsigned grid = (unsigned)ceil_div(x.count, block.y);
+  if (chunks == 1) norm_forward<T, 1><<<grid, block, 0, stream>>>(a);
+  else norm_forward<T, 4><<<grid, block, 0, stream>>>(a);
+  return launched();
+}
+
+template <typename T, int OUTPUTS>
+void launch_backward(const Backward<T> &a, int64_t blocks, Stream stream) {
+  const int chunks = backward_chunks(a.size), threads = threads_for(a.size, chunks);
+  const unsigned grid = (unsigned)blocks;
+  if (chunks == 1) norm_backward<T, 1, OUTPUTS><<<grid, threads, 0, stream>>>(a);
+  else if (chunks == 2) norm_backward<T, 2, OUTPUTS><<<grid, threads, 0, stream>>>(a);
+  else norm_backward<T, 4, OUTPUTS><<<grid, threads, 0, stream>>>(a);
+}
+
+template <typename T>
+int backward(const neox_tensor *t, float *partial, int64_t blocks, Stream stream) {
+  Rows x;
+  as_rows(t[3], x);
+  Backward<T> a = {pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), pointer<T>(t[3]),
+                   pointer<T>(t[4]), pointer<T>(t[5]), pointer<float>(t[6]), pointer<float>(t[7]),
+                   pointer<T>(t[8]), partial, x.count, (int)x.size, x.stride, vectors(t[3], x.stride)};
+  for (int i : {0, 1, 2, 4, 5, 8}) {
+    a.vector = a.vector && vectors(t[i], x.size);
+    NEOX_REQUIRE(!given(t[i]) || dense(t[i]), NEOX_WRONG_STRIDE);
+    NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
+  }
+  if (given(t[1])) launch_backward<T, 2>(a, blocks, stream);
+  else launch_backward<T, 1>(a, blocks, stream);
+  for (int i = 0; i < (given(t[1]) ? 4 : 2); i++) // dweight, dbias, dweight2, dbias2
+    launch_sum_parts(partial + i * blocks * x.size, blocks, x.size, pointer<T>(t[9 + i]), stream);
+  return launched();
+}
+
+} // namespace
+
+// x [..., h], added, added2, weight [h], bias, weight2, bias2 -> sum, y, y2, mean [rows], rstd [rows];
+// epsilon. Without mean it is RMSNorm; added and sum, weight2 and y2 come together.
+NEOX_API int neox_norm(const neox_tensor *t, int n, void *, size_t, void *stream) {
+  NEOX_REQUIRE(n == 13, NEOX_WRONG_COUNT);
+  for (int i = 1; i < 10; i++)
+    NEOX_REQUIRE(!given(t[i]) || t[i].dtype == t[0].dtype, NEOX_WRONG_DTYPE);
+  NEOX_REQUIRE(given(t[1]) == given(t[7]) && given(t[5]) == given(t[9]), NEOX_WRONG_SHAPE);
+  NEOX_BY_TYPE(t[0].dtype, return forward<T>(t, (Stream)stream));
+}
+
+NEOX_API int64_t neox_norm_backward_scratch(const neox_tensor *t, int n) {
+  Rows x;
+  if (n != 13 || !as_rows(t[3], x)) return 0;
+  return (given(t[1]) ? 4 : 2) * backward_blocks(x.count, x.size) * x.size * (int64_t)sizeof(float);
+}
+
+// dy, dy2, dsum, x (the sum), weight, weight2, mean, rstd -> dx, dweight, dbias, dweight2, dbias2.
+NEOX_API int neox_norm_backward(const neox_tensor *t, int n, void *scratch, size_t bytes,
+                                void *stream) {
+  NEOX_REQUIRE(n == 13, NEOX_WRONG_COUNT);
+  for (int i : {1, 2, 3, 4, 5, 8, 9, 10, 11, 12})
+    NEOX_REQUIRE(!given(t[i]) || t[i].dtype == t[0].dtype, NEOX_WRONG_DTYPE);
+  Rows x;
+  NEOX_REQUIRE(as_rows(t[3], x), NEOX_WRONG_STRIDE);
+  NEOX_REQUIRE(x.size <= LONGEST, NEOX_TOO_LONG);
+  NEOX_REQUIRE((int64_t)bytes >= neox_norm_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
+  if (!x.count || !x.size) return NEOX_OK;
+  const int64_t blocks = backward_blocks(x.count, x.size);
+  NEOX_BY_TYPE(t[0].dtype, return backward<T>(t, (float *)scratch, blocks, (Stream)stream));
+}

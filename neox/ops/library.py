@@ -1,0 +1,173 @@
+"""A built kernel library, loaded, and its kernels put under the operations of `neox.ops`.
+
+Every operation `torch.ops.neox.NAME` exists from the import of its module, with the torch reference
+as its implementation. `install` puts the library's kernels over the references on GPUs. What is
+installed is torch's own state: its dispatcher is asked, and nothing is kept here.
+"""
+
+import ctypes
+import functools
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+ABI = 1
+DIMS = 5
+_ABSENT, _HOST = 0, 6
+_CODES = {
+    torch.float32: 1,
+    torch.float16: 2,
+    torch.bfloat16: 3,
+    torch.int64: 4,
+    torch.bool: 5,
+}
+_TENSOR = struct.Struct(f"Pii{DIMS}q{DIMS}q")  # neox_tensor of kernels/neox.h
+_NOTHING = (0,) * DIMS
+KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+Argument = torch.Tensor | float | None
+
+
+class Launch(Protocol):
+    """Runs kernel `name` on the current stream; see each kernel's comment for its arguments."""
+
+    def __call__(self, name: str, *arguments: Argument) -> None: ...
+
+
+Kernel = Callable[..., object]  # takes a Launch, then what the operation takes
+
+
+class LibraryError(ValueError):
+    """The library cannot be used; the message says why."""
+
+
+class KernelLibrary:
+    """The functions of one libneox.so."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises LibraryError for what is no library, or one of another interface."""
+        _share_the_runtime()
+        try:
+            self._functions = ctypes.CDLL(str(path))
+            found = self._functions.neox_abi()
+            self._functions.neox_error.restype = ctypes.c_char_p
+        except (OSError, AttributeError) as error:
+            raise LibraryError(f"{path}: cannot be loaded: {error}") from None
+        if found != ABI:
+            raise LibraryError(f"{path}: has interface {found}, this NeoX speaks {ABI}")
+
+    def launch(self, name: str, *arguments: Argument) -> None:
+        """Enqueue the kernel. Raises RuntimeError with the library's own words."""
+        device = next(one.device for one in arguments if isinstance(one, torch.Tensor))
+        if device.index == torch.cuda.current_device():
+            self._launch(name, arguments, device)
+            return
+        with torch.cuda.device(device):
+            self._launch(name, arguments, device)
+
+    def _launch(self, name: str, arguments: Sequence[Argument], device: torch.device) -> None:
+        packed = pack(arguments)
+        scratch = self._scratch(name, packed, len(arguments), device)
+        stream = ctypes.c_void_p(torch.cuda.current_stream(device).cuda_stream)
+        size = 0 if scratch is None else scratch.numel()
+        where = ctypes.c_void_p(None if scratch is None else scratch.data_ptr())
+        function = self._functions[f"neox_{name}"]
+        status = function(packed, len(arguments), where, ctypes.c_size_t(size), stream)
+        if status:
+            words = self._functions.neox_error(status).decode()
+            raise RuntimeError(f"kernel {name}: {words}")
+
+    def _scratch(
+        self, name: str, packed: ctypes.Array[ctypes.c_char], count: int, device: torch.device
+    ) -> torch.Tensor | None:
+        """Memory that the kernel asks for; the allocator may give it away as soon as it ran."""
+        try:
+            query = self._functions[f"neox_{name}_scratch"]
+        except AttributeError:
+            return None
+        query.restype = ctypes.c_int64
+        return torch.empty(query(packed, count), dtype=torch.uint8, device=device)
+
+
+def pack(arguments: Sequence[Argument]) -> ctypes.Array[ctypes.c_char]:
+    """The arguments as an array of neox_tensor, the host's numbers behind it."""
+    numbers = len(arguments) * _TENSOR.size
+    buffer = ctypes.create_string_buffer(numbers + 8 * len(arguments))
+    base = ctypes.addressof(buffer)
+    for index, argument in enumerate(arguments):
+        at = index * _TENSOR.size
+        if argument is None:
+            continue  # zeros: absent
+        if isinstance(argument, torch.Tensor):
+            pad = _NOTHING[argument.ndim :]
+            _TENSOR.pack_into(
+                buffer,
+                at,
+                argument.data_ptr(),
+                _CODES[argument.dtype],
+                argument.ndim,
+                *argument.shape,
+                *pad,
+                *argument.stride(),
+                *pad,
+            )
+            continue
+        struct.pack_into("d", buffer, numbers + 8 * index, argument)
+        _TENSOR.pack_into(buffer, at, base + numbers + 8 * index, _HOST, 0, *_NOTHING, *_NOTHING)
+    return buffer
+
+
+def _share_the_runtime() -> None:
+    """Open torch's own libamdhip64 to all: a HIP library names none, so it finds that one."""
+    if torch.version.hip is None:
+        return
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "libamdhip64" in line:
+            ctypes.CDLL(line.split(maxsplit=5)[-1], mode=ctypes.RTLD_GLOBAL)
+            return
+
+
+# --- operations ----------------------------------------------------------------------------------
+
+
+def define(
+    name: str, schema: str, *, reference: Callable[..., object], fake: Callable[..., object]
+) -> None:
+    """Make torch.ops.neox.NAME: `reference` computes it, `fake` tells shapes to the compiler."""
+    full = f"neox::{name}"
+    torch.library.define(full, schema)
+    torch.library.impl(full, "CompositeExplicitAutograd", reference)
+    torch.library.register_fake(full, fake)
+
+
+def install(library: KernelLibrary, kernels: dict[str, Kernel]) -> None:
+    """Let the operations run the library's kernels on GPUs, from now on in this process."""
+    for name, kernel in kernels.items():
+        if not _installed(name):
+            run = functools.partial(kernel, library.launch)
+            torch.library.impl(f"neox::{name}", "CUDA", run)
+
+
+def installed(name: str, *tensors: torch.Tensor | None) -> bool:
+    """Does a kernel stand under operation `name` that takes tensors of these kinds?"""
+    given = [tensor for tensor in tensors if tensor is not None]
+    first = given[0]
+    return (
+        first.is_cuda
+        and first.dtype in KERNEL_DTYPES
+        and all(tensor.dtype == first.dtype for tensor in given)
+        and _installed(name)
+    )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _installed(name: str) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key(f"neox::{name}", "CUDA")
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """In the format that references compute in: fp32, or fp64 where it came so."""
+    return x if x.dtype == torch.float64 else x.float()
