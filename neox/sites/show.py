@@ -67,19 +67,24 @@ def _check(shelf: Shelf, names: Sequence[str]) -> int:
 
 
 def list_sites(shelf: Shelf) -> tuple[str, ...]:
-    """One line for each name, with its status; broken ones and shadowed files are named."""
-    return tuple(line for entry in shelf.entries() for line in _listed(shelf, entry))
+    """Name, status and title; the files that are a person's own, and what they shadow."""
+    entries = shelf.entries()
+    width = max(len(entry.name) for entry in entries)
+    return tuple(line for entry in entries for line in _listed(shelf, entry, width))
 
 
-def _listed(shelf: Shelf, entry: Entry) -> list[str]:
+def _listed(shelf: Shelf, entry: Entry, width: int) -> list[str]:
     try:
         profile = load_site(entry.name, shelf)
     except ProfileErrors as error:
-        title, status = f"{len(error.problems)} problems: sites check {entry.name}", "broken"
+        status, title = "broken", f"{len(error.problems)} problems: sites check {entry.name}"
     else:
-        title, status = profile.title, profile.status
-    lines = _cells(entry.name, f"{status:<11} {title:<31} {shelf.show(entry.path)}")
-    return lines + _cells("", *(f"shadows {shelf.show(path)}" for path in entry.shadows))
+        status, title = profile.status, profile.title
+    own = not entry.path.is_relative_to(shelf.folders[-1])
+    files = [shelf.show(entry.path)] if own else []
+    files += [f"shadows {shelf.show(path)}" for path in entry.shadows]
+    lines = [f"{entry.name:<{width}}  {status:<10}  {title}"]
+    return [*lines, *(f"{'':<{width}}  {file}" for file in files)]
 
 
 def show_site(profile: Profile) -> tuple[str, ...]:
