@@ -81,7 +81,8 @@ class Account(Frozen):
 class Scheduler(Frozen):
     """Who runs batch jobs, and the site's own words in a job's header."""
 
-    kind: SchedulerKind  # local: a job is a process of the submitting machine
+    # slurm, lsf, pbs, flux, local (a job is a process of the submitting machine), or a plugin's
+    kind: str
     version: str | None = None  # as the centre states it
     runs_on: Literal["compute", "launch", "submit"] = "compute"  # where the script's body runs
     directives: tuple[str, ...] = ()  # more lines, without prefix: "--network=disable_rdzv_get"

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, get_args
 
+from neox.plugins import SCHEDULERS, plugins
 from neox.sites.problems import Report, nearest
 from neox.sites.profile import (
     OPTIONAL_TABLES,
@@ -18,12 +19,13 @@ from neox.sites.profile import (
     NodeType,
     Profile,
     Queue,
+    SchedulerKind,
 )
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WARNING_SCHEDULERS = ("slurm", "lsf")  # signal a job before its end
+_SILENT_SCHEDULERS = ("pbs", "flux", "local")  # signal no job before its end
 _MASTER_OF = {"first-host": "slurm", "lsf-hostfile": "lsf"}
 _MASTER_OF |= {"pbs-nodefile": "pbs", "flux-first-host": "flux"}
 _HYDRA: tuple[LauncherKind, ...] = ("mpich", "intelmpi", "mvapich")
@@ -211,6 +213,7 @@ class _Checks:
     # --- the rest
     def scheduler(self) -> None:
         scheduler, kind = self.profile.scheduler, self.profile.scheduler.kind
+        self._kind("scheduler.kind", kind, get_args(SchedulerKind), SCHEDULERS)
         if scheduler.chunk and kind != "pbs":
             self.say("scheduler.chunk", f"is of PBS, and this is {kind}")
         if scheduler.alloc_flags and kind != "lsf":
@@ -219,8 +222,15 @@ class _Checks:
             self.say(
                 "scheduler.gpus_line", 'PBS counts GPUs in `chunk`: write "ngpus={gpus}" there'
             )
-        if self.profile.signal.how == "scheduler" and kind not in _WARNING_SCHEDULERS:
+        if self.profile.signal.how == "scheduler" and kind in _SILENT_SCHEDULERS:
             self.say("signal.how", f'{kind} gives a script no warning of its end: write "timer"')
+
+    def _kind(self, path: str, kind: str, ours: tuple[str, ...], group: str) -> None:
+        """Ours, or one that an installed package says it brings; it is not loaded for that."""
+        if kind not in ours:
+            known = (*ours, *(one.kind for one in plugins(group)))
+            if kind not in known:
+                self.say(path, f"{kind!r} is not a choice{nearest(kind, known)}")
 
     def launcher(self) -> None:
         launcher = self.profile.launcher

@@ -10,22 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neox.content import shelf
+from neox.plugins import GROUPS, SCHEDULERS, PluginError, plugins
 from neox.run.exit_codes import ExitCode
 from neox.submit.edge import Surroundings
 from neox.submit.refusal import SchedulerError, UsageError
 from neox.submit.runner import Runner
+from neox.submit.schedulers import brought, scheduler
 
 if TYPE_CHECKING:
     from neox.sites.profile import Profile
 
 ENGINE = ("torch", "deepspeed", "numpy", "tokenizers", "safetensors")
-COMMANDS = {
-    "slurm": ("sbatch", "squeue", "sacct", "scancel"),
-    "lsf": ("bsub", "bjobs", "bkill"),
-    "local": ("bash",),
-    "pbs": ("qsub", "qstat", "qdel"),
-    "flux": ("flux",),
-}
 LOW_SPACE_GB = 20.0
 
 
@@ -54,6 +49,7 @@ def doctor(site_name: str | None, around: Surroundings, runner: Runner) -> int:
 def examine(site: "Profile | None", around: Surroundings, runner: Runner) -> Iterator[Finding]:
     yield _python()
     yield _engine(site)
+    yield from _plugins()
     if site is not None:
         yield from _scheduler(site, around, runner)
         yield from _modules(site, around)
@@ -90,9 +86,30 @@ def _engine(site: "Profile | None") -> Finding:
     return Finding(level="note", what="engine", text=f"{text}: planning works, training here not")
 
 
+def _plugins() -> Iterator[Finding]:
+    """Every scheduler and launcher of other packages, tried; a broken one is in nobody's way."""
+    for group in GROUPS:
+        for one in plugins(group):
+            try:
+                if group == SCHEDULERS:
+                    brought(one)
+                else:
+                    one.load()
+            except PluginError as error:
+                text = f"{error}; sites that name it cannot be planned, all others can"
+                yield Finding(level="note", what="plugin", text=text)
+            else:
+                yield Finding(level="ok", what="plugin", text=one.title)
+
+
 def _scheduler(site: "Profile", around: Surroundings, runner: Runner) -> Iterator[Finding]:
     kind = site.scheduler.kind
-    for command in COMMANDS[kind]:
+    try:
+        commands = scheduler(kind).commands
+    except PluginError as error:
+        yield Finding(level="missing", what=kind, text=str(error))
+        return
+    for command in commands:
         if not _found(command, around):
             cost = "jobs cannot be submitted from here; --print works"
             yield Finding(level="missing", what=command, text=f"not on PATH: {cost}")
@@ -100,7 +117,7 @@ def _scheduler(site: "Profile", around: Surroundings, runner: Runner) -> Iterato
     if kind == "slurm":
         yield _slurm_answers(runner)
     else:
-        yield Finding(level="ok", what=kind, text=f"{', '.join(COMMANDS[kind])} found")
+        yield Finding(level="ok", what=kind, text=f"{', '.join(commands)} found")
 
 
 def _slurm_answers(runner: Runner) -> Finding:

@@ -8,7 +8,6 @@ from typing import IO
 
 from neox.run.exit_codes import ExitCode
 from neox.run.paths import RunPaths
-from neox.sites.profile import SchedulerKind
 from neox.submit.manifest import read_manifest
 from neox.submit.refusal import RunDirectoryError
 from neox.submit.runner import Runner
@@ -47,7 +46,7 @@ def newest_log(run: RunPaths, rank: int | None) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _follow(run: RunPaths, runner: Runner, kind: SchedulerKind, rank: int | None) -> int:
+def _follow(run: RunPaths, runner: Runner, kind: str, rank: int | None) -> int:
     find_job(run)
     tail = _Tail()
     interval = LOOK_SECONDS if kind == "local" else ASK_SECONDS
@@ -93,7 +92,7 @@ class _Tail:
             self._stream.close()
 
 
-def _alive(run: RunPaths, runner: Runner, kind: SchedulerKind) -> bool:
+def _alive(run: RunPaths, runner: Runner, kind: str) -> bool:
     """Might anything still be written? A silent scheduler means yes."""
     return any(link.state != "ended" for link in link_states(run, runner, kind))
 

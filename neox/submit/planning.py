@@ -5,6 +5,7 @@ from pathlib import Path
 from neox.config.given import Given
 from neox.config.places import ConfigErrors
 from neox.config.spec import not_yet
+from neox.plugins import PluginError
 from neox.run.paths import RunPaths
 from neox.sites.profile import Profile
 from neox.submit.cost import cost_of
@@ -16,8 +17,8 @@ from neox.submit.profiling import question as profiler_question
 from neox.submit.quoting import QuotingError
 from neox.submit.request import Request
 from neox.submit.run_area import area_warnings, quota_warning, run_root, save_interval
-from neox.submit.schedulers import SchedulerMissing, scheduler
-from neox.submit.schedulers.scheduler import JobParts, Scheduler
+from neox.submit.schedulers import scheduler
+from neox.submit.schedulers.scheduler import Headed, JobParts
 from neox.submit.sizing import Case, Sized, base_config, size
 from neox.submit.walltime import save_interval_warning
 from neox.submit.watch import watch_limits
@@ -32,7 +33,7 @@ def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Pl
     try:
         speaks = scheduler(site.scheduler.kind)
         base = base_config(job, given, request)
-    except SchedulerMissing as error:
+    except PluginError as error:
         raise PlanError([f"{site.name}: {error}"]) from None
     except ConfigErrors as errors:
         raise PlanError(str(problem) for problem in errors.problems) from None
@@ -47,7 +48,7 @@ def _abouts(outcome: Sized | list[Problem]) -> set[str]:
     return set() if isinstance(outcome, Sized) else {problem.about for problem in outcome}
 
 
-def _plan(case: Case, request: Request, sized: Sized, speaks: Scheduler) -> Plan:
+def _plan(case: Case, request: Request, sized: Sized, speaks: Headed) -> Plan:
     site, job = case.site, case.job
     root = run_root(request)
     return Plan(
@@ -100,7 +101,7 @@ def _entry(job: JobKind, root: Path) -> Entry:
 
 
 def _directives(
-    case: Case, request: Request, sized: Sized, speaks: Scheduler
+    case: Case, request: Request, sized: Sized, speaks: Headed
 ) -> tuple[Directive, ...]:
     warned = case.job.signal and case.site.signal.how == "scheduler"
     root = run_root(request)

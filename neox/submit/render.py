@@ -17,6 +17,7 @@ from neox.submit.origins import LINE_MARK, SECTION_MARK, split_origins
 from neox.submit.page import JobPage, RankPage, job_page, rank_page
 from neox.submit.plan import Directive, Plan
 from neox.submit.quoting import Shell, check_directive_line, check_text, shell_text, shell_word
+from neox.submit.schedulers import scheduler
 from neox.submit.texts import plan_texts
 from neox.submit.words import Literal, ShellVar, Word
 
@@ -42,7 +43,7 @@ def render(plan: Plan, *, link: int) -> Script:
     Raises QuotingError, naming the field, for text that cannot stand in a script.
     """
     job, origins = render_job(plan, link=link)
-    rank = _render(_templates(shipped("templates")), "rank.sh.j2", plan, rank_page(plan, link))
+    rank = _render(_templates(plan), "rank.sh.j2", plan, rank_page(plan, link))
     return Script(job=job, rank=rank, job_origins=origins)
 
 
@@ -51,16 +52,18 @@ def render_job(plan: Plan, *, link: int) -> tuple[str, tuple[str, ...]]:
     assert link >= 1, link
     for field, text in plan_texts(plan):
         check_text(field, text)
-    templates = _templates(shipped("templates"))
+    templates = _templates(plan)
     marked = _render(templates, f"{plan.site.scheduler.kind}.sh.j2", plan, job_page(plan, link))
     return split_origins(marked)
 
 
-def _templates(folder: Path) -> "Environment":
+def _templates(plan: Plan) -> "Environment":
+    """Ours, and behind them those of a plugin's scheduler."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
+    brought = scheduler(plan.site.scheduler.kind).templates
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([shipped("templates"), *([brought] if brought else [])]),
         undefined=StrictUndefined,
         finalize=_printed,
         trim_blocks=True,

@@ -7,16 +7,31 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from neox.submit.processes import Process, process
 from neox.submit.refusal import RunDirectoryError, SchedulerError
 
 # What a shell inside an allocation carries about it. A job submitted from there would inherit it:
-# its ranks then share one core, silently.
-OF_AN_ALLOCATION = re.compile(r"(SLURM|SBATCH|SALLOC|SRUN|LSB|PBS|OMPI|PMI|PMIX|PRTE|FLUX_JOB)_.*")
+# its ranks then share one core, silently. With them go a person's own defaults for queries: with
+# SQUEUE_PARTITION or SACCT_FORMAT a job looks as if it were gone.
+OF_AN_ALLOCATION = re.compile(
+    r"(SLURM|SBATCH|SALLOC|SRUN|SQUEUE|SACCT|SINFO|LSB|PBS|PALS|OMPI|PMI|PMIX|PRTE|FLUX_JOB)_.*"
+)
 # where the scheduler is, and what a person allows mpirun: neither says which job this is
-KEPT = frozenset({"SLURM_CONF", "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"})
+KEPT = frozenset(
+    {
+        "SLURM_CONF",
+        "PBS_CONF_FILE",
+        "PBS_DEFAULT",
+        "PBS_EXEC",
+        "PBS_PRIMARY",
+        "PBS_SERVER",
+        "OMPI_ALLOW_RUN_AS_ROOT",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+    }
+)
 # Inside one's own allocation (--here) the launcher has to know which one it is, and no more:
 # a count or a binding that salloc left behind must not reach a launch line that says its own.
 NAMES_THE_ALLOCATION = frozenset(
@@ -37,8 +52,16 @@ NAMES_THE_ALLOCATION = frozenset(
         "LSB_HOSTS",
         "LSB_MCPU_HOSTS",
         "LSB_DJOB_NUMPROC",
+        "PBS_JOBID",
+        "PBS_NODEFILE",
+        "PBS_JOBCOOKIE",  # with these five Open MPI and PALS start processes through PBS
+        "PBS_MOMPORT",
+        "PBS_NODENUM",
+        "PBS_TASKNUM",
+        "PBS_ENVIRONMENT",
     }
 )
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +83,14 @@ class Finished:
 class Runner(Protocol):
     """What `neox-submit` may ask of the machine."""
 
-    def run(self, argv: tuple[str, ...], *, timeout: float = 60, stdin: str = "") -> Finished: ...
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        timeout: float = 60,
+        stdin: str = "",
+        extra: Mapping[str, str] = NOTHING,
+    ) -> Finished: ...
 
     def stay(self, argv: tuple[str, ...], *, cwd: Path, inside: bool = False) -> int: ...
 
@@ -85,7 +115,14 @@ class SystemRunner:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
 
-    def run(self, argv: tuple[str, ...], *, timeout: float = 60, stdin: str = "") -> Finished:
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        timeout: float = 60,
+        stdin: str = "",
+        extra: Mapping[str, str] = NOTHING,
+    ) -> Finished:
         """Run to the end. Raises SchedulerError when it is not there or does not answer."""
         try:
             done = subprocess.run(
@@ -95,7 +132,7 @@ class SystemRunner:
                 encoding="utf-8",
                 errors="replace",
                 timeout=timeout,
-                env=clean_environment(self._environ),
+                env={**clean_environment(self._environ), **extra},
                 check=False,
             )
         except subprocess.TimeoutExpired:

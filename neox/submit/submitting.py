@@ -16,6 +16,8 @@ from neox.submit.refusal import RunDirectoryError, SchedulerError
 from neox.submit.run_files import files_of
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
+from neox.submit.schedulers.local import Local
+from neox.submit.schedulers.scheduler import OutputError, Scheduler
 from neox.submit.submissions import Submission, record
 from neox.submit.track import live_jobs
 
@@ -132,9 +134,10 @@ def _queue_one(
 ) -> Submission:
     dialect = scheduler(prepared.plan.site.scheduler.kind)
     link = prepared.plan.run.link(number)
-    argv = dialect.submit_argv(link.job_script, after.job_id if after else None)
+    waits_for = (after.job_id,) if after else _others(prepared, number)
+    argv = dialect.submit_argv(link.job_script, waits_for)
     process = None
-    if prepared.plan.site.scheduler.kind == "local":
+    if isinstance(dialect, Local):
         extra = {"NEOX_AFTER": after.process} if after and after.process else {}
         started = submitter.runner.detach(
             argv, cwd=prepared.plan.request.cwd, logs=prepared.plan.run.logs, extra=extra
@@ -144,17 +147,30 @@ def _queue_one(
         answer = submitter.runner.run(argv)
         if answer.code != 0:
             raise SchedulerError(f"{argv[0]} refused link {number}: {answer.complaint}")
-        job_id = dialect.parse_job_id(answer.stdout)
+        job_id = _job_id(dialect, answer.stdout)
     return Submission(
         link=number,
         job_id=job_id,
-        after=after.job_id if after else None,
+        after=",".join(waits_for) or None,
         argv=argv,
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         user=submitter.around.user,
         hostname=submitter.around.hostname,
         process=process,
     )
+
+
+def _job_id(dialect: Scheduler, stdout: str) -> str:
+    try:
+        return dialect.parse_job_id(stdout)
+    except OutputError as error:
+        said = f"{error}: the job may be queued all the same; look, and cancel it if it is"
+        raise SchedulerError(said) from None
+
+
+def _others(prepared: Prepared, number: int) -> tuple[str, ...]:
+    """The jobs of --dependency, for the run's first link: a later one finds them long ended."""
+    return prepared.plan.waits_for if number == 1 else ()
 
 
 def _freeze(prepared: Prepared, number: int) -> RunPaths:

@@ -4,23 +4,24 @@ A scheduler that does not answer, or no longer knows a job, is a state too, and 
 """
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
 
 from neox.run.paths import RunPaths
-from neox.sites.profile import SchedulerKind
 from neox.submit.files import File, write_files
 from neox.submit.manifest import read_manifest
 from neox.submit.processes import this_host
 from neox.submit.refusal import RunDirectoryError, SchedulerError
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
-from neox.submit.schedulers.scheduler import JobStatus, Scheduler
+from neox.submit.schedulers.local import Local
+from neox.submit.schedulers.scheduler import JobState, JobStatus, Scheduler
 from neox.submit.submissions import Submission, submissions
 
 ASK_SECONDS = 30.0
+PLAIN: Mapping[str, str] = MappingProxyType({"LC_ALL": "C"})  # no translated messages
 TERM_SECONDS = 30.0  # a local job gets this long to end its ranks
-JobState = Literal["pending", "running", "ended", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,13 @@ class LinkStatus:
     native: str  # the scheduler's own word, empty where it has none
 
 
-def link_states(run: RunPaths, runner: Runner, kind: SchedulerKind) -> tuple[LinkStatus, ...]:
+def link_states(run: RunPaths, runner: Runner, kind: str) -> tuple[LinkStatus, ...]:
     """The state of every submitted link, oldest first. Never raises for a silent scheduler."""
     jobs = submissions(run)
     if not jobs:
         return ()
-    known = _local(jobs) if kind == "local" else _asked(jobs, runner, scheduler(kind))
+    dialect = scheduler(kind)
+    known = _local(jobs) if isinstance(dialect, Local) else _asked(jobs, runner, dialect)
     return tuple(
         LinkStatus(
             link=job.link,
@@ -56,7 +58,7 @@ def link_states(run: RunPaths, runner: Runner, kind: SchedulerKind) -> tuple[Lin
     )
 
 
-def live_jobs(run: RunPaths, runner: Runner, kind: SchedulerKind) -> tuple[Submission, ...]:
+def live_jobs(run: RunPaths, runner: Runner, kind: str) -> tuple[Submission, ...]:
     """Submissions that wait or run, in order.
 
     Raises SchedulerError when that cannot be known: a second job must not start on a guess.
@@ -93,16 +95,23 @@ def cancel(run: RunPaths, runner: Runner) -> tuple[Submission, ...]:
     return tuple(reversed(live))
 
 
-def _cancel_one(job: Submission, runner: Runner, kind: SchedulerKind) -> None:
+def _cancel_one(job: Submission, runner: Runner, kind: str) -> None:
+    dialect = scheduler(kind)
+    if isinstance(dialect, Local):
+        _end_process(job)
+        return
+    argv = dialect.cancel_argv(job.job_id)
+    answer = runner.run(argv, timeout=ASK_SECONDS, extra=PLAIN)
+    if answer.code != 0 and not dialect.forgot(answer.stderr):
+        raise SchedulerError(f"{argv[0]} {job.job_id}: {answer.complaint}; {_halted()}")
+
+
+def _end_process(job: Submission) -> None:
     process = job.running_process()
     if process is not None:
         process.signal(signal.SIGTERM)
         if not process.wait(TERM_SECONDS):
             process.signal(signal.SIGKILL, group=True)
-        return
-    answer = runner.run(scheduler(kind).cancel_argv(job.job_id), timeout=ASK_SECONDS)
-    if answer.code != 0:
-        raise SchedulerError(f"{answer.argv[0]} {job.job_id}: {answer.complaint}; {_halted()}")
 
 
 def _halted() -> str:
@@ -122,7 +131,7 @@ def _local_status(job: Submission, before: Submission | None) -> JobStatus:
     elif not _runs(job):
         state, reason = "ended", "ended"
     elif before is not None and _runs(before):
-        state, reason = "pending", "waits for the link before it"
+        state, reason = "pending", "waits for the job before it"
     else:
         state, reason = "running", "runs"
     return JobStatus(id=job.job_id, state=state, reason=reason, native="")
@@ -134,16 +143,20 @@ def _runs(job: Submission) -> bool:
 
 
 def _asked(jobs: tuple[Submission, ...], runner: Runner, dialect: Scheduler) -> list[JobStatus]:
-    """Ask for live jobs first, then the history for those it did not name."""
+    """Ask for live jobs first, then the history for those it did not name.
+
+    What lives, the first question decides: a history that is switched off or does not answer costs
+    only the words about how a job ended.
+    """
     ids = tuple(job.job_id for job in jobs)
     found, silent = _ask(runner, dialect.status_argv(ids), dialect)
     left = tuple(i for i in ids if i not in found)
     history = dialect.history_argv(left) if left else None
+    no_history = None
     if history is not None:
         ended, no_history = _ask(runner, history, dialect)
         found = {**ended, **found}
-        silent = silent or (no_history if left and not ended else None)
-    return [found.get(i) or _vanished(i, silent) for i in ids]
+    return [found[i] if i in found else _vanished(i, silent, no_history) for i in ids]
 
 
 def _ask(
@@ -151,24 +164,22 @@ def _ask(
 ) -> tuple[dict[str, JobStatus], str | None]:
     """What the scheduler says of the jobs, and why it says nothing where it does not answer."""
     try:
-        answer = runner.run(argv, timeout=ASK_SECONDS)
+        answer = runner.run(argv, timeout=ASK_SECONDS, extra=PLAIN)
     except SchedulerError as error:
         return {}, str(error)
     found = {status.id: status for status in dialect.parse_status(answer.stdout)}
-    if answer.code != 0 and not found and not _says_unknown_job(answer.stderr):
+    if answer.code != 0 and not dialect.forgot(answer.stderr):
         return found, f"{argv[0]} failed: {answer.complaint}"
     return found, None
 
 
-def _says_unknown_job(stderr: str) -> bool:
-    """Slurm's and LSF's words for a job that they have forgotten."""
-    return "nvalid job id" in stderr or "is not found" in stderr
-
-
-def _vanished(job_id: str, silent: str | None) -> JobStatus:
+def _vanished(job_id: str, silent: str | None, no_history: str | None) -> JobStatus:
+    """A job that neither question named."""
     if silent is not None:
         return JobStatus(id=job_id, state="unknown", reason=silent, native="")
-    text = "the scheduler no longer knows it: it ended some time ago"
+    text = "the scheduler no longer knows it: it ended some time ago, or no queue took it"
+    if no_history is not None:
+        text = f"the scheduler no longer knows it, and its history does not say more: {no_history}"
     return JobStatus(id=job_id, state="ended", reason=text, native="")
 
 

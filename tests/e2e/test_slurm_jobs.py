@@ -71,7 +71,7 @@ def test_cancel_ends_the_running_link_and_starts_no_other(desk: Desk) -> None:
     wait_for_ranks(run, first, 2)
     states = [link["state"] for link in desk.links(run)]
     assert states == ["running", "pending", "pending"]
-    assert desk.links(run)[1]["reason"] == "waits for the link before it"
+    assert desk.links(run)[1]["reason"] == "waits for the job before it"
     frozen = {p: p.read_bytes() for p in (run.root / "links").rglob("*") if p.is_file()}
     # a second submission of the same directory is refused, a re-render changes no waiting link
     assert "still waits or runs" in desk.neox_submit("submit", str(run.root), code=4)

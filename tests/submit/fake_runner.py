@@ -6,7 +6,7 @@ from pathlib import Path
 
 from neox.submit.processes import Process
 from neox.submit.refusal import SchedulerError
-from neox.submit.runner import Finished
+from neox.submit.runner import NOTHING, Finished
 
 Answer = Callable[[tuple[str, ...]], tuple[int, str, str]]
 
@@ -18,7 +18,14 @@ class FakeRunner:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
-    def run(self, argv: tuple[str, ...], *, timeout: float = 60, stdin: str = "") -> Finished:
+    def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        timeout: float = 60,
+        stdin: str = "",
+        extra: Mapping[str, str] = NOTHING,
+    ) -> Finished:
         self.asked.append(argv)
         if argv[0] not in self.answers:
             raise SchedulerError(f"{argv[0]} is not on this machine's PATH")

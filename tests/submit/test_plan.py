@@ -127,8 +127,10 @@ def test_unknown_facts_become_questions() -> None:
 
 def test_a_scheduler_that_is_not_spoken_is_named() -> None:
     frontier = site("frontier")
-    strange = replace(frontier, scheduler=replace(frontier.scheduler, kind="pbs"))
-    assert "known: slurm, lsf, local" in refused(FRONTIER, strange, nodes=12)
+    strange = replace(frontier, scheduler=replace(frontier.scheduler, kind="oar"))
+    assert "scheduler 'oar' is not spoken here; known: slurm, lsf, pbs, flux, local" in refused(
+        FRONTIER, strange, nodes=12
+    )
 
 
 def test_a_config_that_is_wrong_everywhere_is_told_with_all_its_lines() -> None:

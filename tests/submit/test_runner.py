@@ -24,8 +24,15 @@ INSIDE_AN_ALLOCATION = {
     "PMI_RANK": "0",
     "PMIX_RANK": "0",
     "FLUX_JOB_ID": "f",
+    "SQUEUE_PARTITION": "debug",  # a job of another partition would look as if it were gone
+    "SACCT_FORMAT": "jobid",
 }
-KEPT = {"SLURM_CONF": "/etc/slurm.conf", "PATH": os.environ["PATH"], "LS_COLORS": "x"}
+KEPT = {
+    "SLURM_CONF": "/etc/slurm.conf",
+    "PBS_SERVER": "pbs01",
+    "PATH": os.environ["PATH"],
+    "LS_COLORS": "x",
+}
 
 
 def test_a_job_inherits_nothing_of_the_allocation_it_is_submitted_from() -> None:
@@ -34,7 +41,7 @@ def test_a_job_inherits_nothing_of_the_allocation_it_is_submitted_from() -> None
 
 def test_inside_an_allocation_only_its_name_stays() -> None:
     kept = clean_environment({**INSIDE_AN_ALLOCATION, **KEPT}, inside=True)
-    assert kept == {**KEPT, "SLURM_JOB_ID": "7", "LSB_JOBID": "8"}
+    assert kept == {**KEPT, "SLURM_JOB_ID": "7", "LSB_JOBID": "8", "PBS_JOBID": "9"}
 
 
 def test_the_real_process_gets_the_clean_environment_and_its_arguments_as_they_are() -> None:

@@ -128,7 +128,7 @@ def test_states_in_plain_words(tmp_path: Path) -> None:
     queue = says("101|RUNNING|None\n102|PENDING|Dependency\n103|WHATEVER|None\n")
     assert states(run, squeue=queue) == [
         ("running", "runs"),
-        ("pending", "waits for the link before it"),
+        ("pending", "waits for the job before it"),
         ("unknown", "Slurm says WHATEVER"),
     ]
 
@@ -146,7 +146,10 @@ def test_a_job_nobody_knows_has_ended_and_a_silent_scheduler_is_unknown(tmp_path
     run = submitted(tmp_path, 1)
     gone = says("", 1, "slurm_load_jobs error: Invalid job id specified")
     (state,) = states(run, squeue=gone, sacct=says(""))
-    assert state == ("ended", "the scheduler no longer knows it: it ended some time ago")
+    assert state == (
+        "ended",
+        "the scheduler no longer knows it: it ended some time ago, or no queue took it",
+    )
     (state,) = states(run)  # no squeue, no sacct
     assert state[0] == "unknown"
     assert "not on this machine's PATH" in state[1]
@@ -271,3 +274,78 @@ def test_a_job_without_a_scheduler_is_seen_on_its_own_machine_only(tmp_path: Pat
         child.kill()
     assert found == ["running", "pending", "unknown", "ended"]
     assert link_states(run, FakeRunner(), "local")[0].state == "ended"
+
+
+def answers_of_pbs(run: RunPaths, qstat: object) -> list[tuple[str, str]]:
+    runner = FakeRunner({"qstat": qstat})  # type: ignore[dict-item]
+    return [(link.state, link.reason) for link in link_states(run, runner, "pbs")]
+
+
+def test_a_history_that_is_switched_off_does_not_keep_a_job_alive(tmp_path: Path) -> None:
+    """The queue says what lives; without accounting only the words about the end are missing."""
+    run = submitted(tmp_path, 1)
+    gone = says("", 1, "slurm_load_jobs error: Invalid job id specified")
+    ((state, words),) = states(
+        run, squeue=gone, sacct=says("", 1, "Slurm accounting storage is disabled")
+    )
+    assert state == "ended"
+    assert "Slurm accounting storage is disabled" in words
+
+
+def test_pbs_without_a_history(tmp_path: Path) -> None:
+    run = submitted(tmp_path, 1)
+
+    def qstat(argv: tuple[str, ...]) -> tuple[int, str, str]:
+        if "-x" in argv:
+            return 1, "", "qstat: job history is not enabled"
+        return 153, "", "qstat: Unknown Job Id 101.pbs01"
+
+    ((state, words),) = answers_of_pbs(run, qstat)
+    assert state == "ended"
+    assert "job history is not enabled" in words
+
+
+def test_one_unknown_job_among_known_ones(tmp_path: Path) -> None:
+    run = submitted(tmp_path, 2)
+    live = "Job Id: 102.pbs01\n    job_state = R\n"
+
+    def qstat(argv: tuple[str, ...]) -> tuple[int, str, str]:
+        if "-x" in argv:
+            return 0, "Job Id: 101.pbs01\n    job_state = F\n    Exit_status = -29\n", ""
+        return 35, live, "qstat: 101.pbs01 Job has finished, use -x or -H to obtain ..."
+
+    assert answers_of_pbs(run, qstat) == [
+        ("ended", "ran into its time limit"),
+        ("running", "runs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tool"), [("slurm", "squeue"), ("lsf", "bjobs"), ("pbs", "qstat"), ("flux", "flux")]
+)
+def test_a_query_that_fails_times_out_or_is_missing_leaves_a_job_unknown(
+    tmp_path: Path, kind: str, tool: str
+) -> None:
+    run = submitted(tmp_path, 1)
+
+    def slow(argv: tuple[str, ...]) -> tuple[int, str, str]:
+        raise SchedulerError(f"{argv[0]} gave no answer within 30 s; try again later")
+
+    refused = says("", 1, "Socket timed out on send/recv operation")
+    for answers, words in (
+        ({tool: slow}, "gave no answer within 30 s"),
+        ({tool: refused}, "Socket timed out"),
+        ({}, f"{tool} is not on this machine's PATH"),
+    ):
+        (link,) = link_states(run, FakeRunner(answers), kind)
+        assert link.state == "unknown"
+        assert words in link.reason
+        with pytest.raises(SchedulerError, match="whether it still lives is not known"):
+            live_jobs(run, FakeRunner(answers), kind)
+
+
+def test_a_job_that_ended_by_itself_is_cancelled_without_complaint(tmp_path: Path) -> None:
+    run = submitted(tmp_path, 1)
+    gone = says("", 1, "scancel: error: Invalid job id specified")
+    runner = FakeRunner({"squeue": says("101|RUNNING|None\n"), "scancel": gone})
+    assert [job.job_id for job in cancel(run, runner)] == ["101"]

@@ -1,25 +1,43 @@
-"""Schedulers: directives, commands and their output, one file each."""
+"""Schedulers: directives, commands and their output, one file each; others come from plugins."""
 
+from typing import get_args
+
+from neox.plugins import SCHEDULERS, Plugin, PluginError, plugin, what_failed
 from neox.sites.profile import SchedulerKind
+from neox.submit.schedulers.flux import Flux
 from neox.submit.schedulers.local import Local
 from neox.submit.schedulers.lsf import Lsf
+from neox.submit.schedulers.pbs import Pbs
 from neox.submit.schedulers.scheduler import Scheduler
 from neox.submit.schedulers.slurm import Slurm
 
 
-class SchedulerMissing(ValueError):
-    """A site names a scheduler whose dialect is not spoken here."""
-
-
-def scheduler(kind: SchedulerKind) -> Scheduler:
+def scheduler(kind: str) -> Scheduler | Local:
+    """The dialect of a kind that a profile names. Raises PluginError where there is none."""
     match kind:
         case "slurm":
             return Slurm()
         case "lsf":
             return Lsf()
+        case "pbs":
+            return Pbs()
+        case "flux":
+            return Flux()
         case "local":
             return Local()
         case _:
-            raise SchedulerMissing(
-                f"scheduler {kind!r} is not spoken here; known: slurm, lsf, local"
-            )
+            return brought(plugin(SCHEDULERS, kind, get_args(SchedulerKind)))
+
+
+def brought(one: Plugin) -> Scheduler:
+    """The scheduler of a plugin: what it names, or what that makes. Raises PluginError."""
+    found = one.load()
+    try:
+        made = found() if callable(found) else found
+    except Exception as error:
+        raise PluginError(f"{one.title} is broken: {what_failed(error)}") from error
+    if not isinstance(made, Scheduler):
+        wanted = (name for name in dir(Scheduler) if not name.startswith("_"))
+        lacks = ", ".join(name for name in wanted if not hasattr(made, name))
+        raise PluginError(f"{one.title} is broken: a {type(made).__name__} without {lacks}")
+    return made

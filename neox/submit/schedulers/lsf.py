@@ -6,9 +6,16 @@ from pathlib import Path
 
 from neox.sites.times import print_time
 from neox.submit.origin import site_origin
-from neox.submit.plan import Directive, Origin
+from neox.submit.plan import Directive
 from neox.submit.quoting import check_directive_text
-from neox.submit.schedulers.scheduler import Argv, JobParts, JobState, JobStatus, OutputError
+from neox.submit.schedulers.scheduler import (
+    Argv,
+    JobParts,
+    JobState,
+    JobStatus,
+    OutputError,
+    directive,
+)
 
 _SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
 
@@ -27,9 +34,12 @@ _STATES: dict[str, tuple[JobState, str]] = {
     "UNKWN": ("unknown", "the scheduler has lost sight of it"),
 }
 _REASONS = {
-    "Job dependency condition not satisfied": "waits for the link before it",
+    "Job dependency condition not satisfied": "waits for the job before it",
     "New job is waiting for scheduling": "waits for the next round of scheduling",
     "Job slot limit reached": "as many jobs run as may",
+    "Not enough hosts to meet the job's spanning requirement": "waits for free nodes",
+    "Individual host based reasons": "waits for free nodes",
+    "The job was suspended by the user while pending": "is held by its owner: bresume",
 }
 
 
@@ -38,12 +48,14 @@ class Lsf:
     """The Scheduler protocol for LSF."""
 
     prefix: str = "#BSUB"
+    commands: Argv = ("bsub", "bjobs", "bkill")
+    templates: None = None
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: str | None = None) -> Argv:
-        waits = ("-w", f"ended({after})") if after else ()
+    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+        waits = ("-w", " && ".join(f"ended({job_id})" for job_id in after)) if after else ()
         return ("bsub", *waits, str(script))
 
     def parse_job_id(self, stdout: str) -> str:
@@ -51,6 +63,11 @@ class Lsf:
         if not match:
             raise OutputError(f"bsub answered {stdout.strip()[:200]!r}, which names no job")
         return match[1]
+
+    def known_id(self, text: str) -> str:
+        if not text.isdecimal():
+            raise OutputError(f"{text!r} is no job id; LSF's are numbers, such as 1234")
+        return text
 
     def status_argv(self, job_ids: tuple[str, ...]) -> Argv:
         fields = "jobid stat pend_reason delimiter='|'"
@@ -62,6 +79,9 @@ class Lsf:
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.strip().split("|", maxsplit=2) for line in stdout.splitlines())
         return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
+
+    def forgot(self, stderr: str) -> bool:
+        return "is not found" in stderr
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("bkill", job_id)
@@ -76,10 +96,10 @@ def _status(job_id: str, native: str, reason: str) -> JobStatus:
 
 
 def _what(parts: JobParts) -> list[Directive]:
-    lines = [_line(f"-J {check_directive_text('name', parts.name)}", "--name")]
+    lines = [directive(f"-J {check_directive_text('name', parts.name)}", "--name")]
     if parts.account:
         account = check_directive_text("account", parts.account)
-        lines.append(_line(f"-P {account}", parts.account_origin))
+        lines.append(directive(f"-P {account}", parts.account_origin))
     return lines
 
 
@@ -87,33 +107,33 @@ def _where(parts: JobParts) -> list[Directive]:
     site, queue = parts.site, parts.queue
     lines: list[Directive] = []
     if queue.select != "none":
-        lines.append(_line(f"-q {queue.word}", site_origin(site, f"queues.{queue.name}").text))
-    lines.append(_line(f"-nnodes {parts.nodes}", "--nodes"))
+        lines.append(directive(f"-q {queue.word}", site_origin(site, f"queues.{queue.name}").text))
+    lines.append(directive(f"-nnodes {parts.nodes}", "--nodes"))
     if site.scheduler.alloc_flags:
         # LSF heeds one such line only, so every flag stands on it
         flags = " ".join(site.scheduler.alloc_flags)
         origin = site_origin(site, "scheduler.alloc_flags").text
-        lines.append(_line(f'-alloc_flags "{flags}"', origin))
+        lines.append(directive(f'-alloc_flags "{flags}"', origin))
     return lines
 
 
 def _how_long(parts: JobParts) -> list[Directive]:
     site = parts.site
-    lines = [_line(f"-W {print_time(parts.seconds, 'lsf')}", parts.seconds_origin)]
+    lines = [directive(f"-W {print_time(parts.seconds, 'lsf')}", parts.seconds_origin)]
     if not site.requeue:
-        lines.append(_line("-rn", site_origin(site, "requeue").text))
+        lines.append(directive("-rn", site_origin(site, "requeue").text))
     if parts.lead_seconds is not None:
         rule = "rule: the stop signal comes in time for a save"
         minutes = -(-parts.lead_seconds // 60)
-        lines += [_line("-wa USR2", rule), _line(f"-wt {minutes}", rule)]
+        lines += [directive("-wa USR2", rule), directive(f"-wt {minutes}", rule)]
     origin = site_origin(site, "scheduler.directives").text
-    lines += [_line(text, origin) for text in site.scheduler.directives]
+    lines += [directive(text, origin) for text in site.scheduler.directives]
     return lines
 
 
 def _output(parts: JobParts) -> list[Directive]:
     logs = check_directive_text("output folder", str(parts.logs))
-    return [_line(f"-o {logs}/%J.out", "rule: logs/JOBID.out of the run")]
+    return [directive(f"-o {logs}/%J.out", "rule: logs/JOBID.out of the run")]
 
 
 def _extra(parts: JobParts) -> list[Directive]:
@@ -121,9 +141,5 @@ def _extra(parts: JobParts) -> list[Directive]:
     lines: list[Directive] = []
     for text in parts.extra:
         key, _, value = check_directive_text("directive", text).partition("=")
-        lines.append(_line(f"-{key} {value}".rstrip(), "--directive"))
+        lines.append(directive(f"-{key} {value}".rstrip(), "--directive"))
     return lines
-
-
-def _line(text: str, origin: str) -> Directive:
-    return Directive(text=text, origin=Origin(text=origin))

@@ -5,10 +5,10 @@ No process starts here. Commands are tuples of arguments, and output is parsed i
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from neox.sites.profile import NodeType, Profile, Queue
-from neox.submit.plan import Directive
+from neox.submit.plan import Directive, Origin
 
 Argv = tuple[str, ...]
 JobState = Literal["pending", "running", "ended", "unknown"]
@@ -24,7 +24,7 @@ class JobStatus:
 
     id: str
     state: JobState
-    reason: str  # plain words: "waits for the link before it", "ran into its time limit"
+    reason: str  # plain words: "waits for the job before it", "ran into its time limit"
     native: str  # the scheduler's own word
 
 
@@ -49,12 +49,20 @@ class JobParts:
     extra: tuple[str, ...]  # --directive K=V
 
 
-class Scheduler(Protocol):
-    """One scheduler's dialect."""
+class Headed(Protocol):
+    """What a job's script and its submission need of a scheduler."""
 
     @property
     def prefix(self) -> str:
         """What starts a header line: "#SBATCH"; empty where a script has no header."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The programs that are needed here, the first of them to submit."""
+
+    @property
+    def templates(self) -> Path | None:
+        """The folder of KIND.sh.j2; None for those that come with us."""
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         """The header's lines, without the prefix.
@@ -62,11 +70,19 @@ class Scheduler(Protocol):
         Raises QuotingError, naming the field, for text that cannot stand there.
         """
 
-    def submit_argv(self, script: Path, after: str | None = None) -> Argv:
-        """Queue the script, to start once the job `after` has ended in whatever way."""
+    def submit_argv(self, script: Path, after: tuple[str, ...] = ()) -> Argv:
+        """Queue the script, to start once the jobs `after` have ended in whatever way."""
+
+
+@runtime_checkable
+class Scheduler(Headed, Protocol):
+    """One scheduler's dialect."""
 
     def parse_job_id(self, stdout: str) -> str:
-        """The id in the answer to `submit_argv`. Raises OutputError."""
+        """The number in the answer to `submit_argv`. Raises OutputError."""
+
+    def known_id(self, text: str) -> str:
+        """A job's id, as a person types it, in the form `after` takes. Raises OutputError."""
 
     def status_argv(self, job_ids: tuple[str, ...]) -> Argv:
         """Ask for the live jobs among these."""
@@ -77,9 +93,16 @@ class Scheduler(Protocol):
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         """The answer to either. Lines that are no job are left out."""
 
+    def forgot(self, stderr: str) -> bool:
+        """Does a query that failed say so because it no longer knows a job?"""
+
     def cancel_argv(self, job_id: str) -> Argv: ...
 
 
 def first_word(text: str) -> str:
     """The first word, or nothing of an empty text."""
     return text.split(maxsplit=1)[0] if text.strip() else ""
+
+
+def directive(text: str, origin: str) -> Directive:
+    return Directive(text=text, origin=Origin(text=origin))

@@ -1,11 +1,12 @@
 """Slurm: #SBATCH, sbatch, squeue, sacct, scancel. Options are those of Slurm 20.11 and later."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from neox.sites.times import print_time
 from neox.submit.origin import site_origin
-from neox.submit.plan import Directive, Origin
+from neox.submit.plan import Directive
 from neox.submit.quoting import check_directive_text
 from neox.submit.schedulers.scheduler import (
     Argv,
@@ -13,6 +14,7 @@ from neox.submit.schedulers.scheduler import (
     JobState,
     JobStatus,
     OutputError,
+    directive,
     first_word,
 )
 
@@ -32,6 +34,9 @@ _STATES: dict[str, tuple[JobState, str]] = {
     "SUSPENDED": ("running", "is suspended"),
     "STOPPED": ("running", "is stopped"),
     "RESIZING": ("running", "changes its size"),
+    "UPDATE_DB": ("running", "is ending"),  # 24.05
+    "POWER_UP_NODE": ("running", "its nodes are starting"),  # 24.05
+    "EXPEDITING": ("pending", "was put back into the queue, before others"),  # 25.05
     "COMPLETED": ("ended", "ended well"),
     "FAILED": ("ended", "ended with an exit code"),
     "CANCELLED": ("ended", "was cancelled"),
@@ -42,11 +47,13 @@ _STATES: dict[str, tuple[JobState, str]] = {
     "OUT_OF_MEMORY": ("ended", "ran out of memory"),
     "PREEMPTED": ("ended", "had to make room for another job"),
     "REVOKED": ("ended", "started on another cluster"),
+    "LAUNCH_FAILED": ("ended", "could not start on its nodes"),  # 24.05
+    "RECONFIG_FAIL": ("ended", "its nodes could not be set up"),  # 24.05
 }
 
 # squeue(1), JOB REASON CODES: the ones a person meets
 _REASONS = {
-    "Dependency": "waits for the link before it",
+    "Dependency": "waits for the job before it",
     "DependencyNeverSatisfied": "waits for a job that can never satisfy it; cancel this one",
     "Priority": "others are before it",
     "Resources": "waits for free nodes",
@@ -67,7 +74,13 @@ _REASONS = {
     "InvalidAccount": "its account is not valid",
     "InvalidQOS": "its QOS is not valid",
     "launch failed requeued held": "could not start on its nodes and is held",
+    "launch_failed_requeued_held": "could not start on its nodes and is held",  # 23.02
+    "JobHoldMaxRequeue": "was put back too often and is held",
+    "BadConstraints": "asks for what no node has; cancel it",
+    "Nodes required for job are DOWN": "waits for free nodes",
 }
+
+_ID = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -75,12 +88,14 @@ class Slurm:
     """The Scheduler protocol for Slurm."""
 
     prefix: str = "#SBATCH"
+    commands: Argv = ("sbatch", "squeue", "sacct", "scancel")
+    templates: None = None
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: str | None = None) -> Argv:
-        waits = (f"--dependency=afterany:{after}",) if after else ()
+    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+        waits = (f"--dependency=afterany:{':'.join(after)}",) if after else ()
         return ("sbatch", "--parsable", *waits, str(script))
 
     def parse_job_id(self, stdout: str) -> str:
@@ -90,6 +105,11 @@ class Slurm:
         if not job_id.isdecimal():
             raise OutputError(f"sbatch --parsable answered {stdout.strip()[:200]!r}, not a job id")
         return job_id
+
+    def known_id(self, text: str) -> str:
+        if not _ID.fullmatch(text):
+            raise OutputError(f"{text!r} is no job id; Slurm's are 1234, or 1234_5 in an array")
+        return text
 
     def status_argv(self, job_ids: tuple[str, ...]) -> Argv:
         # all states: an ended job stays here for some minutes, before accounting has it
@@ -104,6 +124,9 @@ class Slurm:
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.strip().split("|") for line in stdout.splitlines())
         return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
+
+    def forgot(self, stderr: str) -> bool:
+        return "nvalid job id" in stderr
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("scancel", job_id)
@@ -121,10 +144,10 @@ def _status(job_id: str, state: str, reason: str) -> JobStatus:
 
 
 def _what(parts: JobParts) -> list[Directive]:
-    lines = [_line(f"--job-name={check_directive_text('name', parts.name)}", "--name")]
+    lines = [directive(f"--job-name={check_directive_text('name', parts.name)}", "--name")]
     if parts.account:
         account = check_directive_text("account", parts.account)
-        lines.append(_line(f"--{parts.site.account.option}={account}", parts.account_origin))
+        lines.append(directive(f"--{parts.site.account.option}={account}", parts.account_origin))
     return lines
 
 
@@ -133,17 +156,17 @@ def _where(parts: JobParts) -> list[Directive]:
     from_queue = site_origin(site, f"queues.{queue.name}").text
     lines: list[Directive] = []
     if queue.select in ("partition", "queue"):
-        lines.append(_line(f"--partition={queue.word}", from_queue))
+        lines.append(directive(f"--partition={queue.word}", from_queue))
     elif queue.select == "qos":
         if queue.partition:
-            lines.append(_line(f"--partition={queue.partition}", from_queue))
-        lines.append(_line(f"--qos={queue.word}", from_queue))
+            lines.append(directive(f"--partition={queue.partition}", from_queue))
+        lines.append(directive(f"--qos={queue.word}", from_queue))
     if queue.features:
-        lines.append(_line(f"--constraint={'&'.join(queue.features)}", from_queue))
-    lines.append(_line(f"--nodes={parts.nodes}", "--nodes"))
+        lines.append(directive(f"--constraint={'&'.join(queue.features)}", from_queue))
+    lines.append(directive(f"--nodes={parts.nodes}", "--nodes"))
     lines += _on_each_node(parts)
     threads = parts.node.threads_per_core
-    lines.append(_line(f"--threads-per-core={threads}", site_origin(site, "node").text))
+    lines.append(directive(f"--threads-per-core={threads}", site_origin(site, "node").text))
     return lines
 
 
@@ -154,18 +177,18 @@ def _on_each_node(parts: JobParts) -> list[Directive]:
     if not parts.queue.exclusive:
         cpus = parts.cores_per_rank * parts.node.threads_per_core
         rule = "rule: a share of a node says its ranks and cores"
-        lines.append(_line(f"--ntasks-per-node={parts.ranks_per_node}", rule))
-        lines.append(_line(f"--cpus-per-task={cpus}", rule))
+        lines.append(directive(f"--ntasks-per-node={parts.ranks_per_node}", rule))
+        lines.append(directive(f"--cpus-per-task={cpus}", rule))
     elif site.scheduler.whole_node:
         origin = site_origin(site, "scheduler.whole_node").text
-        lines.append(_line(site.scheduler.whole_node, origin))
+        lines.append(directive(site.scheduler.whole_node, origin))
     if site.scheduler.memory_line:
         origin = site_origin(site, "scheduler.memory_line").text
-        lines.append(_line(site.scheduler.memory_line, origin))
+        lines.append(directive(site.scheduler.memory_line, origin))
     if site.scheduler.gpus_line and parts.use_gpus:
         gpus = parts.node.gpus if parts.queue.exclusive else parts.ranks_per_node
         origin = site_origin(site, "scheduler.gpus_line").text
-        lines.append(_line(site.scheduler.gpus_line.replace("{gpus}", str(gpus)), origin))
+        lines.append(directive(site.scheduler.gpus_line.replace("{gpus}", str(gpus)), origin))
     return lines
 
 
@@ -173,14 +196,14 @@ def _how_long(parts: JobParts) -> list[Directive]:
     site = parts.site
     requeue = "--requeue" if site.requeue else "--no-requeue"
     lines = [
-        _line(f"--time={print_time(parts.seconds, 'slurm')}", parts.seconds_origin),
-        _line(requeue, site_origin(site, "requeue").text),
+        directive(f"--time={print_time(parts.seconds, 'slurm')}", parts.seconds_origin),
+        directive(requeue, site_origin(site, "requeue").text),
     ]
     if parts.lead_seconds is not None:
         rule = "rule: the stop signal comes to the batch shell, in time for a save"
-        lines.append(_line(f"--signal=B:USR2@{parts.lead_seconds}", rule))
+        lines.append(directive(f"--signal=B:USR2@{parts.lead_seconds}", rule))
     origin = site_origin(site, "scheduler.directives").text
-    lines += [_line(text, origin) for text in site.scheduler.directives]
+    lines += [directive(text, origin) for text in site.scheduler.directives]
     return lines
 
 
@@ -188,12 +211,10 @@ def _output(parts: JobParts) -> list[Directive]:
     # Slurm replaces % in file names; a folder of that name is refused before it comes here
     logs = check_directive_text("output folder", str(parts.logs))
     rule = "rule: logs/JOBID.out of the run"
-    return [_line(f"--output={logs}/%j.out", rule), _line("--open-mode=append", rule)]
+    return [directive(f"--output={logs}/%j.out", rule), directive("--open-mode=append", rule)]
 
 
 def _extra(parts: JobParts) -> list[Directive]:
-    return [_line(f"--{check_directive_text('directive', e)}", "--directive") for e in parts.extra]
-
-
-def _line(text: str, origin: str) -> Directive:
-    return Directive(text=text, origin=Origin(text=origin))
+    return [
+        directive(f"--{check_directive_text('directive', e)}", "--directive") for e in parts.extra
+    ]

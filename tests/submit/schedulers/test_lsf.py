@@ -8,6 +8,7 @@ import pytest
 from neox.submit.schedulers.lsf import Lsf
 from neox.submit.schedulers.scheduler import OutputError
 from tests.submit.askings import ask, plan, site
+from tests.submit.schedulers.answers import states
 
 LSF = Lsf()
 
@@ -48,7 +49,8 @@ def test_commands() -> None:
     script = Path("/r/job.sh")
     # a path, not a redirection: `bsub < file` does not work on Summit
     assert LSF.submit_argv(script) == ("bsub", "/r/job.sh")
-    assert LSF.submit_argv(script, after="7") == ("bsub", "-w", "ended(7)", "/r/job.sh")
+    assert LSF.submit_argv(script, after=("7",)) == ("bsub", "-w", "ended(7)", "/r/job.sh")
+    assert LSF.submit_argv(script, after=("7", "8"))[2] == "ended(7) && ended(8)"
     assert LSF.cancel_argv("7") == ("bkill", "7")
 
 
@@ -66,7 +68,7 @@ def test_status_in_plain_words() -> None:
     found = {job.id: (job.state, job.reason) for job in LSF.parse_status(answer)}
     assert found == {
         "17": ("running", "runs"),
-        "18": ("pending", "waits for the link before it"),
+        "18": ("pending", "waits for the job before it"),
         "19": ("ended", "ended with an exit code"),
         "21": ("pending", "Not enough hosts"),
     }
@@ -77,3 +79,32 @@ def test_a_retired_machine_renders_and_refuses() -> None:
     assert made.refusal is not None
     assert "2024-11-15" in made.refusal
     assert plan(ask("frontier"), nodes=12).refusal is None
+
+
+def test_every_state_is_known() -> None:
+    assert states(LSF, "lsf-10.1.bjobs") == {
+        "401": ("running", "runs"),
+        "402": ("pending", "waits for the job before it"),
+        "403": ("pending", "waits for the next round of scheduling"),
+        "404": ("pending", "as many jobs run as may"),
+        "405": ("pending", "waits for free nodes"),
+        "406": ("pending", "waits for free nodes"),
+        "407": ("pending", "is held by its owner: bresume"),
+        "408": ("running", "is suspended by its owner"),
+        "409": ("running", "is suspended by the scheduler"),
+        "410": ("ended", "ended well"),
+        "411": ("ended", "ended with an exit code"),
+        "412": ("unknown", "the scheduler has lost sight of it"),
+        "413": ("ended", "its node does not answer"),
+        "414": ("pending", "its nodes are starting"),
+        "415": ("pending", "waits"),
+        "416": ("unknown", "LSF says FLOATS"),
+    }
+
+
+def test_what_it_no_longer_knows_and_what_people_type() -> None:
+    assert LSF.forgot("Job <9> is not found")
+    assert not LSF.forgot("LSF is down. Please wait ...")
+    assert LSF.known_id("12") == "12"
+    with pytest.raises(OutputError, match="no job id"):
+        LSF.known_id("12)")

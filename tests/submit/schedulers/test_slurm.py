@@ -8,6 +8,7 @@ import pytest
 from neox.submit.schedulers.scheduler import OutputError
 from neox.submit.schedulers.slurm import Slurm
 from tests.submit.askings import ask, plan, site
+from tests.submit.schedulers.answers import states
 
 SLURM = Slurm()
 
@@ -83,7 +84,7 @@ def test_a_persons_directives_come_last() -> None:
 def test_commands() -> None:
     script = Path("/r/links/1/job.sh")
     assert SLURM.submit_argv(script) == ("sbatch", "--parsable", "/r/links/1/job.sh")
-    assert SLURM.submit_argv(script, after="7")[2] == "--dependency=afterany:7"
+    assert SLURM.submit_argv(script, after=("7", "8"))[2] == "--dependency=afterany:7:8"
     assert SLURM.cancel_argv("7") == ("scancel", "7")
 
 
@@ -103,7 +104,7 @@ def test_status_in_plain_words() -> None:
     found = {job.id: (job.state, job.reason) for job in SLURM.parse_status(answer)}
     assert found == {
         "1": ("running", "runs"),
-        "2": ("pending", "waits for the link before it"),
+        "2": ("pending", "waits for the job before it"),
         "3": ("pending", "SomethingNew"),
         "4": ("unknown", "Slurm says WEIRD"),
     }
@@ -112,3 +113,34 @@ def test_status_in_plain_words() -> None:
 def test_history_knows_who_cancelled() -> None:
     (job,) = SLURM.parse_status("5|CANCELLED by 1000|None\n")
     assert (job.state, job.reason, job.native) == ("ended", "was cancelled", "CANCELLED")
+
+
+def test_every_state_of_several_versions_is_known() -> None:
+    old = states(SLURM, "slurm-20.11.squeue")
+    assert len(old) == 30
+    assert not [job for job in old.values() if job[0] == "unknown"]
+    assert old["12"][1].startswith("waits for a job that can never satisfy it")
+    assert old["15"] == ("pending", "a node it asks for is down or reserved")
+    assert old["16"] == ("pending", "could not start on its nodes and is held")
+    assert old["39"] == ("ended", "started on another cluster")
+    assert states(SLURM, "slurm-22.05.squeue")["106"] == ("pending", "waits for free nodes")
+    assert states(SLURM, "slurm-24.05.squeue") == {
+        "301": ("ended", "could not start on its nodes"),
+        "302": ("ended", "its nodes could not be set up"),
+        "303": ("running", "its nodes are starting"),
+        "304": ("running", "is ending"),
+        "305": ("pending", "could not start on its nodes and is held"),
+        "306": ("unknown", "Slurm says TELEPORTED"),
+    }
+
+
+def test_the_history_leaves_steps_out() -> None:
+    found = states(SLURM, "slurm-23.02.sacct")
+    assert list(found) == [f"20{number}" for number in range(1, 8)]
+    assert {state for state, _ in found.values()} == {"ended"}
+
+
+def test_ids_as_people_type_them() -> None:
+    assert SLURM.known_id("12_3") == "12_3"
+    with pytest.raises(OutputError, match="no job id"):
+        SLURM.known_id("12;rm")
