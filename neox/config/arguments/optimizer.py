@@ -18,6 +18,7 @@ OptimizerType = Literal[
     "Lion",
 ]
 _NOT_ADAM = "only Adam, AdamW and SGD are built"
+_MOMENTUM = "momentum is not built"
 _ONEBIT = "1-bit Adam is not built"
 
 
@@ -44,10 +45,22 @@ class OptimizerParams(Frozen):
         True, "Correct the first steps' means.", not_yet="Adam without correction is not built"
     )
     amsgrad: bool = argument(False, "AMSGrad's variant.", not_yet="AMSGrad is not built")
-    momentum: float = argument(
-        0.0, "Momentum of SGD, SM3 and madgrad.", not_yet="momentum is not built"
-    )
+    momentum: float = argument(0.0, "Momentum of SGD, SM3 and madgrad.", not_yet=_MOMENTUM)
     beta: float = argument(0.0, "Averaging of SM3.", not_yet=_NOT_ADAM)
+    adamw_mode: bool = argument(
+        True, "What CPU_Adam calls adam_w_mode.", not_yet="Adam in host memory is not built"
+    )
+    fp32_optimizer_states: bool = argument(
+        True, "State of CPU_Adam in fp32.", not_yet="Adam in host memory is not built"
+    )
+    set_grad_none: bool = argument(
+        True,
+        "Drop gradients after the step.",
+        status="chosen",
+        note="gradients are dropped as soon as they are used",
+    )
+    dampening: float = argument(0.0, "Dampening of SGD's momentum.", not_yet=_MOMENTUM)
+    nesterov: bool = argument(False, "Nesterov's form of momentum.", not_yet=_MOMENTUM)
     freeze_step: int = argument(
         400, "Steps of full precision before 1-bit Adam compresses.", unit="steps", not_yet=_ONEBIT
     )

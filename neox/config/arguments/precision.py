@@ -13,6 +13,7 @@ _SPELLINGS = (
     ("half", "fp16"),
     ("bfloat16", "bf16"),
 )
+_MASTERS = "main weights and optimizer state are always fp32"
 _DTYPES = "the engine keeps DeepSpeed's own dtypes"
 
 
@@ -32,6 +33,9 @@ class Fp16(Switched):
     )
     min_loss_scale: float = argument(1.0, "The scale does not fall below.")
     auto_cast: bool = argument(False, "Cast the inputs, too.", status="unread")
+    fp16_master_weights_and_grads: bool = argument(
+        False, "Keep the main weights in fp16, too.", not_yet=_MASTERS
+    )
     fp16: bool = argument(False, "Copied from older configs; `enabled` decides.", status="unread")
     type: str | None = argument(
         None, "Copied from older configs; `enabled` decides.", status="unread"
@@ -47,6 +51,12 @@ class Bf16(Switched):
         False, "Add gradients to the fp32 copy as they come.", status="unread"
     )
     check_grad_overflow: bool = argument(True, "Look for overflow in gradients.", status="unread")
+    bf16_master_weights_and_grads: bool = argument(
+        False, "Keep the main weights in bfloat16, too.", not_yet=_MASTERS
+    )
+    bf16_optimizer_states: bool = argument(
+        False, "Keep the optimizer's state in bfloat16.", not_yet=_MASTERS
+    )
     type: str | None = argument(None, "Copied from older configs.", status="unread")
     loss_scale: float = argument(0.0, "Copied from fp16; bfloat16 has none.", status="unread")
 

@@ -20,6 +20,25 @@ class SchedulerParams(Frozen):
     total_num_steps: int | None = argument(None, "End of the decay.", unit="steps")
     cos_min_ratio: float = argument(0.0001, "Least share of the peak in a cosine decay.")
     warmup_min_ratio: float = argument(0.0, "Where warm-up starts, as a share of the peak.")
+    last_batch_iteration: int = argument(-1, "Step before the first one.", unit="steps")
+    lr_range_test_min_lr: float = argument(0.001, "LRRangeTest: where it starts.")
+    lr_range_test_step_size: int = argument(2000, "LRRangeTest: steps at a rate.", unit="steps")
+    lr_range_test_step_rate: float = argument(1.0, "LRRangeTest: how fast it grows.")
+    lr_range_test_staircase: bool = argument(False, "LRRangeTest: in steps, not smoothly.")
+    cycle_min_lr: float | None = argument(None, "OneCycle: lowest rate.")
+    cycle_max_lr: float | None = argument(None, "OneCycle: highest rate.")
+    decay_lr_rate: float = argument(0.0, "OneCycle: decay after the cycle.")
+    cycle_first_step_size: int = argument(2000, "OneCycle: steps of the rise.", unit="steps")
+    cycle_second_step_size: int | None = argument(
+        None, "OneCycle: steps of the fall. Default: as many.", unit="steps"
+    )
+    cycle_first_stair_count: int = argument(0, "OneCycle: stairs of the rise.")
+    cycle_second_stair_count: int | None = argument(None, "OneCycle: stairs of the fall.")
+    decay_step_size: int = argument(0, "OneCycle: steps between decays.", unit="steps")
+    cycle_momentum: bool = argument(True, "OneCycle: momentum cycles, too.")
+    cycle_min_mom: float = argument(0.8, "OneCycle: lowest momentum.")
+    cycle_max_mom: float = argument(0.9, "OneCycle: highest momentum.")
+    decay_mom_rate: float = argument(0.0, "OneCycle: its decay after the cycle.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
