@@ -89,6 +89,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("--chain", type=_count_or_auto)
     parser.add_argument("--seconds-per-step", type=_seconds)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-d", "--config-dir", type=Path, default=Path())
     for name in RAW:
         parser.add_argument(name, action="append", default=[])
     parser.add_argument("--profile", choices=get_args(ProfileTool))
@@ -106,7 +107,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     return RunArguments(
         site=arguments["site"],
         job=arguments["job"],
-        configs=tuple(Path(w) for w in words if not _is_override(w)),
+        configs=tuple(arguments["config_dir"] / w for w in words if not _is_override(w)),
         overrides=tuple(w for w in words if _is_override(w)),
         nodes=arguments["nodes"],
         time=arguments["time"],

@@ -13,7 +13,9 @@ neox-submit - plan, review, submit and follow large-model training jobs
     neox-submit --site lumi --account project_465000001 --time 12:00:00 --chain 3 \\
         configs/pythia/1B.yml lr=3.0e-4                          three links of 12 hours
 
-  CONFIG files (NeoX YAML, as of GPT-NeoX) are merged left to right, then KEY=VALUE.
+  CONFIG files (YAML or JSON, as of GPT-NeoX; .yml may be left out) are merged left to right, then
+  KEY=VALUE, where dots in KEY reach into dicts, and KEY=null takes back what a file gave.
+  -d DIR: the files lie in DIR.
 
 where and how much
   --site SITE          a profile: neox-submit sites list (left out: recognised, if it can be)

@@ -202,6 +202,9 @@ def test_options_may_stand_anywhere_and_values_may_begin_with_a_dash() -> None:
     assert given.launch_args == ("--mca",)
     assert given.directives == ("-C=x",)
     assert parse_run(["./a=b.yml"]).configs == (Path("a=b.yml"),)
+    both = parse_run(["-d", "mine", "125M", "lr=1", "local.yml"])
+    assert both.configs == (Path("mine/125M"), Path("mine/local.yml"))
+    assert both.overrides == ("lr=1",)
     assert parse_verb("logs", ["run", "--rank", "3", "-f"]).rank == 3
 
 
