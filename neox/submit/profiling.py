@@ -54,7 +54,7 @@ def profile_problems(of: Recorded, request: Request) -> Iterator[Problem]:
             yield _problem(f"{flag}: of what? give --profile nsys, rocprof, torch or memory too")
         return
     if of.job.entry[:1] != ("train",):
-        yield _problem(f"--profile {tool}: a {of.job.name} job makes no steps to record")
+        yield _problem(f"--profile {tool}: job kind {of.job.name} makes no steps to record")
     yield from _steps_problem(of, request)
     yield from _ranks_problem(of, request)
     yield from _tool_problem(of, tool)
@@ -187,13 +187,14 @@ def _wrap(command: Word, recorder: str, *, gpus: bool) -> tuple[Word, ...]:
             output: Word = (Literal("--output="), *_FILE)
             return (command, *map(literal, ("profile", *traced, *quiet)), output)
         case "rocprofv3":
-            flags = ("--hip-trace", "--kernel-trace", "--memory-copy-trace", "--marker-trace")
+            traces = ("--hip-trace", "--kernel-trace", "--memory-copy-trace", "--marker-trace")
             form = ("--output-format", "pftrace", "--output-directory")
             output_file = (literal("--output-file"), name, literal("--"))
-            return (command, *map(literal, (*flags, *form)), folder, *output_file)
+            return (command, *map(literal, (*traces, *form)), folder, *output_file)
         case "rocprofv2":
-            flags = ("--hip-trace", "--kernel-trace", "--roctx-trace", "--plugin", "perfetto", "-d")
-            return (command, *map(literal, flags), folder, literal("-o"), name)
+            traced = ("--hip-trace", "--kernel-trace", "--roctx-trace")
+            form = ("--plugin", "perfetto", "-d")
+            return (command, *map(literal, (*traced, *form)), folder, literal("-o"), name)
         case _:
-            flags = ("--hip-trace", "--roctx-trace", "--trace-start", "off", "-o")
-            return (command, *map(literal, flags), (*_FILE, Literal(".csv")))
+            paused = ("--hip-trace", "--roctx-trace", "--trace-start", "off", "-o")
+            return (command, *map(literal, paused), (*_FILE, Literal(".csv")))
