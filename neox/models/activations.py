@@ -6,22 +6,21 @@ counts with it.
 """
 
 from neox.models.spec import ModelSpec
+from neox.ops.chunks import FP32_COPIES, ROWS_AT_ONCE, chunk_rows
 
 STATISTICS = 8  # mean and 1 / deviation of a norm, fp32
-LOSS_COPIES = 3  # at the loss: log-probabilities, their gradient and that of the logits, fp32
 
 
 def layer_bytes(spec: ModelSpec, element: int, tensor: int = 1) -> float:
     """Of one layer, its input included; `element` bytes a number, `tensor` ranks share the layer.
 
-    Query, key and value stay twice where they are rotated: value is a view of the whole product.
+    Query, key and value stay once, in one product, and are rotated where they lie.
     """
     hidden = spec.hidden_size
     norms = 1 if spec.shared_norm else 2
     inputs = 1 if spec.parallel_residual else 2  # of the norms: the residual before each
     whole = inputs + norms
-    rotated = 2 if spec.rotary_dims else 0
-    cut = (3 + rotated + 1) * hidden + 2 * spec.ffn_size  # 1: what attention gives
+    cut = (3 + 1) * hidden + 2 * spec.ffn_size  # 1: what attention gives
     softmax = 4 * spec.num_attention_heads  # log-sum of each row, fp32
     masks = 2 * hidden if spec.hidden_dropout > 0 else 0
     return element * (whole * hidden + cut / tensor) + norms * STATISTICS + softmax / tensor + masks
@@ -37,6 +36,15 @@ def backward_bytes(spec: ModelSpec, element: int, tensor: int = 1) -> float:
     return element * (2 * spec.ffn_size / tensor + 3 * spec.hidden_size)
 
 
-def loss_bytes(spec: ModelSpec, tensor: int = 1) -> float:
-    """Of the logits while the loss goes back: fp32, whatever the model computes in."""
-    return LOSS_COPIES * 4 * spec.vocab_size / tensor
+def loss_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> float:
+    """Of a chunk of logits that become their gradient, and of the copies that this takes."""
+    vocab = spec.vocab_size // tensor
+    rows = chunk_rows(tokens, vocab, element)
+    return vocab * (element * rows + FP32_COPIES * 4.0 * min(rows, ROWS_AT_ONCE))
+
+
+def head_gradient_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> float:
+    """Of the output matrix, from the loss on: in fp32 where several chunks add to it."""
+    vocab = spec.vocab_size // tensor
+    whole = chunk_rows(tokens, vocab, element) == tokens
+    return float((element if whole else 4) * vocab * spec.hidden_size)

@@ -4,15 +4,18 @@ Parameters are left as they lie in memory: `neox.models.init` or a checkpoint fi
 a large model is not drawn twice and can be built on the meta device.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from neox.models.cache import KeyValueCache
 from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
-from neox.ops.gelu import gelu
-from neox.ops.layer_norm import layer_norm
-from neox.ops.rotary import rotate
+from neox.ops.gelu import bias_gelu
+from neox.ops.residual import residual_layer_norms
+from neox.ops.rotary import Rotation, split_heads
 
 
 class Linear(nn.Linear):
@@ -30,14 +33,28 @@ class Embedding(nn.Embedding):
 
 
 class LayerNorm(nn.Module):
+    """The parameters of a norm; `Residual.normed` applies them."""
+
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(spec.hidden_size))
         self.bias = nn.Parameter(torch.empty(spec.hidden_size))
         self.epsilon = spec.norm_epsilon
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return layer_norm(x, self.weight, self.bias, self.epsilon)
+
+class Residual(NamedTuple):
+    """The residual stream [b, s, h] as a sum not made yet: the next norm makes it in its pass."""
+
+    x: torch.Tensor
+    added: tuple[torch.Tensor, ...] = ()
+
+    def total(self) -> torch.Tensor:
+        return residual_layer_norms(self.x, self.added, (), 0.0)[0]
+
+    def normed(self, *norms: LayerNorm) -> tuple[torch.Tensor, ...]:
+        """The sum, and what each norm makes of it."""
+        pairs = [(norm.weight, norm.bias) for norm in norms]
+        return residual_layer_norms(self.x, self.added, pairs, norms[0].epsilon)
 
 
 class Context:
@@ -45,11 +62,11 @@ class Context:
 
     def __init__(
         self,
-        rotation: tuple[torch.Tensor, torch.Tensor] | None,
+        rotation: Rotation | None,
         cache: KeyValueCache | None = None,
         positions: torch.Tensor | None = None,
     ) -> None:
-        self.rotation = rotation  # cos, sin [b or 1, s, 1, 1, rotary_dims / 2]; None: no positions
+        self.rotation = rotation  # cos, sin [b or 1, s, rotary_dims / 2]; None: no positions
         self.cache = cache
         self.positions = positions  # [b, s], with a cache
         self.visible = None if cache is None or positions is None else cache.visible(positions)
@@ -71,12 +88,11 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, context: Context) -> torch.Tensor:
         """x [b, s, h] -> [b, s, h]."""
         batch, length, hidden = x.shape
-        mixed = self.query_key_value(x).view(batch, length, self.heads, 3, self.head_dim)
-        query_key, value = mixed.split_with_sizes((2, 1), dim=3)
-        if context.rotation is not None:
-            query_key = rotate(query_key, *context.rotation)
-        query, key = (part.transpose(1, 2) for part in query_key.unbind(dim=3))
-        value = value.squeeze(3).transpose(1, 2)  # all [b, heads, s, head_dim]
+        linear = self.query_key_value
+        # split_heads gives the bias its gradient, together with the other two
+        bias = None if linear.bias is None else linear.bias.detach()
+        mixed = F.linear(x, linear.weight, bias).view(batch, length, self.heads, 3, self.head_dim)
+        query, key, value = split_heads(mixed, linear.bias, context.rotation)
         if context.cache is not None and context.positions is not None:
             key, value = context.cache.extend(self.index, context.positions, key, value)
         dropout = self.dropout if self.training else 0.0
@@ -93,7 +109,8 @@ class FeedForward(nn.Module):
         self.activation = spec.activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = self.linear2(gelu(self.linear1(x), self.activation))
+        wide = F.linear(x, self.linear1.weight)  # its bias joins it in the activation's pass
+        output: torch.Tensor = self.linear2(bias_gelu(wide, self.linear1.bias, self.activation))
         return output
 
 
@@ -110,13 +127,21 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(spec.hidden_dropout)
         self.parallel_residual = spec.parallel_residual
 
-    def forward(self, x: torch.Tensor, context: Context) -> torch.Tensor:
-        """x [b, s, h] -> [b, s, h]."""
-        normal = self.input_layernorm(x)
+    def forward(self, stream: Residual, context: Context) -> Residual:
+        first, second = self.input_layernorm, self.post_attention_layernorm
+        if second is None:
+            x, normal = stream.normed(first)
+            return self._side_by_side(x, normal, normal, context)
+        if self.parallel_residual:
+            x, normal, other = stream.normed(first, second)
+            return self._side_by_side(x, normal, other, context)
+        x, normal = stream.normed(first)
         seen: torch.Tensor = self.dropout(self.attention(normal, context))
-        if not self.parallel_residual:
-            x = x + seen
-        if self.post_attention_layernorm is not None:
-            normal = self.post_attention_layernorm(x)
-        thought: torch.Tensor = self.dropout(self.mlp(normal))
-        return thought + seen + x if self.parallel_residual else thought + x
+        x, normal = Residual(x, (seen,)).normed(second)
+        return Residual(x, (self.dropout(self.mlp(normal)),))
+
+    def _side_by_side(
+        self, x: torch.Tensor, normal: torch.Tensor, other: torch.Tensor, context: Context
+    ) -> Residual:
+        seen, thought = self.attention(normal, context), self.mlp(other)
+        return Residual(x, (self.dropout(seen), self.dropout(thought)))

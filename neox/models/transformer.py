@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from neox.models.cache import KeyValueCache
-from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear
+from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear, Residual
 from neox.models.spec import ModelSpec
-from neox.ops.rotary import rotary_table
+from neox.ops.rotary import Rotation, rotary_table
 
-Block = Callable[[torch.Tensor, Context], torch.Tensor]
+Block = Callable[[Residual, Context], Residual]
 
 
 class Transformer(nn.Module):
@@ -34,18 +34,26 @@ class Transformer(nn.Module):
             None if spec.tied_head else Linear(spec.hidden_size, spec.vocab_size, bias=False)
         )
         # not a buffer: casting the model to bf16 must not round the table
-        self._table: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._table: Rotation | None = None
 
     def forward(self, tokens: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
         """Logits [b, s, vocab] for tokens [b, s]; with a cache they continue what it holds."""
+        return F.linear(self.hidden(tokens, cache), self.output_matrix)
+
+    def hidden(self, tokens: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
+        """What the output matrix is applied to, [b, s, h]."""
         context = self._context(tokens, cache)
-        x: torch.Tensor = self.dropout(self.embedding(tokens))
+        stream = Residual(self.dropout(self.embedding(tokens)))
         for run in self._runs():
-            x = run(x, context)
+            stream = run(stream, context)
         if cache is not None:
             cache.advance(tokens.shape[1])
-        output = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(self.final_norm(x), output)
+        return stream.normed(self.final_norm)[1]
+
+    @property
+    def output_matrix(self) -> torch.Tensor:
+        """[vocab, h]; the embedding where the head is tied to it."""
+        return self.embedding.weight if self.head is None else self.head.weight
 
     def _runs(self) -> list[Block]:
         layers: list[Block] = list(self.layers)
@@ -61,10 +69,8 @@ class Transformer(nn.Module):
         positions = cache.next_positions(tokens.shape[1])
         return Context(self._rotation(positions, tokens.device), cache, positions)
 
-    def _rotation(
-        self, positions: slice | torch.Tensor, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """cos and sin at `positions`, [s, 1, 1, dims / 2] or [b, s, 1, 1, dims / 2]."""
+    def _rotation(self, positions: slice | torch.Tensor, device: torch.device) -> Rotation | None:
+        """cos and sin at `positions`, [1 or b, s, dims / 2]."""
         spec = self.spec
         if spec.rotary_dims == 0:
             return None
@@ -72,20 +78,21 @@ class Transformer(nn.Module):
             self._table = rotary_table(
                 spec.max_positions, spec.rotary_dims, spec.rotary_base, device
             )
-        cos, sin = (table[positions][..., None, None, :] for table in self._table)
-        return cos, sin
+        cos, sin = (table[positions] for table in self._table)
+        return (cos[None], sin[None]) if cos.ndim == 2 else (cos, sin)
 
 
 def _recomputed(layers: list[Block]) -> Block:
     """The layers in a row, keeping only their input for the backward pass."""
 
-    def forward(x: torch.Tensor, context: Context) -> torch.Tensor:
+    def forward(stream: Residual, context: Context) -> Residual:
         for layer in layers:
-            x = layer(x, context)
-        return x
+            stream = layer(stream, context)
+        return stream
 
-    def run(x: torch.Tensor, context: Context) -> torch.Tensor:
-        output: torch.Tensor = checkpoint(forward, x, context, use_reentrant=False)
+    def run(stream: Residual, context: Context) -> Residual:
+        kept = Residual(stream.total())  # one tensor, not the parts of its sum
+        output: Residual = checkpoint(forward, kept, context, use_reentrant=False)
         return output
 
     return run

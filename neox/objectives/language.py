@@ -1,10 +1,10 @@
 """Causal language modelling: every token is predicted from those before it."""
 
 import torch
-from torch.nn import functional as F
 
 from neox.data.batch import Batch
 from neox.objectives.objective import LossParts
+from neox.ops.linear_cross_entropy import linear_cross_entropy
 
 
 class CausalLanguageModel:
@@ -13,8 +13,8 @@ class CausalLanguageModel:
     def inputs(self, batch: Batch) -> torch.Tensor:
         return batch.tokens[:, :-1]
 
-    def loss(self, logits: torch.Tensor, batch: Batch) -> LossParts:
+    def loss(self, hidden: torch.Tensor, matrix: torch.Tensor, batch: Batch) -> LossParts:
         targets = batch.tokens[:, 1:] if batch.targets is None else batch.targets
-        each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         mask = batch.loss_mask.flatten()
-        return LossParts(total=(each * mask).sum(), weight=mask.sum())
+        total = linear_cross_entropy(hidden.flatten(0, 1), matrix, targets.flatten(), mask)
+        return LossParts(total=total, weight=mask.sum())

@@ -1,11 +1,16 @@
 """Rotary position embedding (Su et al. 2021) over the leading dims of each head, by halves."""
 
+from typing import Any
+
 import torch
+from torch.autograd.function import once_differentiable
+
+from neox.ops.library import Kernel, Launch, define, installed, wide
+
+Rotation = tuple[torch.Tensor, torch.Tensor]  # cos, sin [1 or b, s, dims / 2], fp32
 
 
-def rotary_table(
-    positions: int, dims: int, base: float, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+def rotary_table(positions: int, dims: int, base: float, device: torch.device) -> Rotation:
     """cos and sin of position x base^(-2i/dims), each [positions, dims / 2] in fp32."""
     exponent = torch.arange(0, dims, 2, dtype=torch.float32, device=device) / dims
     frequency = 1.0 / base**exponent
@@ -13,14 +18,151 @@ def rotary_table(
     return angle.cos(), angle.sin()
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn the pairs (i, i + dims / 2) of the last axis; what lies beyond `dims` stays.
+def split_heads(
+    mixed: torch.Tensor, bias: torch.Tensor | None, rotation: Rotation | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Query, key and value [b, heads, s, d] as views of `mixed`, query and key rotated in place.
 
-    x [..., head_dim]; cos and sin [..., dims / 2], broadcast against x. Computed in fp32 (the
-    table's dtype), returned in the dtype of x.
+    `mixed` [b, s, heads, 3, d] must be the caller's own buffer that no other gradient needs: a
+    product to which the linear layer added `bias` [heads x 3 x d] without recording it. The
+    gradient of the bias is made here, in the pass that puts the three gradients together.
     """
+    cos, sin = (None, None) if rotation is None else rotation
+    query, key, value = _SplitHeads.apply(mixed, bias, cos, sin)  # type: ignore[no-untyped-call]
+    return query, key, value
+
+
+class _SplitHeads(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mixed: torch.Tensor,
+        bias: torch.Tensor | None,
+        cos: torch.Tensor | None,
+        sin: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, ...]:
+        ctx.save_for_backward(cos, sin)
+        ctx.has_bias = bias is not None
+        if cos is not None and sin is not None:
+            rotate_(mixed, cos, sin)
+        return tuple(part.transpose(1, 2) for part in mixed.unbind(dim=3))
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
+        mixed, bias = join_gradients(query, key, value, *ctx.saved_tensors, sums=ctx.has_bias)
+        return mixed, bias, None, None
+
+
+def rotate_(mixed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, turned: int = 2) -> None:
+    """Turn the pairs (i, i + dims / 2) of query and key, in place and computed in fp32.
+
+    mixed [b, s, groups, parts, d], of each group the first `turned` parts turn: of packed [head,
+    {q, k, v}] two, of grouped queries all but the value. cos and sin [1 or b, s, dims / 2]. What
+    lies beyond `dims` stays.
+    """
+    if installed("rotate_", mixed):
+        torch.ops.neox.rotate_(mixed, cos, sin, turned)
+    else:
+        rotate_reference_(mixed, cos, sin, turned)
+
+
+def rotate_reference_(
+    mixed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, turned: int
+) -> None:
     half = cos.shape[-1]
-    # one split, whose backward pass is one concatenation; slices would each fill a whole gradient
-    first, second, rest = x.split_with_sizes((half, half, x.shape[-1] - 2 * half), dim=-1)
-    turned = (first * cos - second * sin, second * cos + first * sin)
-    return torch.cat((*(part.to(x.dtype) for part in turned), rest), dim=-1)
+    cos, sin = cos[:, :, None, None], sin[:, :, None, None]
+    first, second = mixed[..., :turned, :half], mixed[..., :turned, half : 2 * half]
+    a, b = wide(first), wide(second)
+    new_first, new_second = a * cos - b * sin, b * cos + a * sin
+    first.copy_(new_first)
+    second.copy_(new_second)
+
+
+def join_gradients(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    *,
+    sums: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The gradient of `mixed` [b, s, heads, 3, d], turned back, and its sum over b and s."""
+    if installed("join_heads", query, key, value):
+        mixed, summed = torch.ops.neox.join_heads(query, key, value, cos, sin, sums)
+    else:
+        mixed, summed = join_reference(query, key, value, cos, sin, sums)
+    return mixed, summed if sums else None
+
+
+def join_reference(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    sums: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    mixed = torch.stack([part.transpose(1, 2) for part in (query, key, value)], dim=3)
+    if cos is not None and sin is not None:
+        rotate_reference_(mixed, cos, -sin, 2)
+    return mixed, mixed.sum(dim=(0, 1)).flatten() if sums else mixed.new_empty(0)
+
+
+# --- the operations ------------------------------------------------------------------------------
+
+
+def _kernel(
+    launch: Launch, mixed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, turned: int
+) -> None:
+    launch("rotary", mixed, cos.contiguous(), sin.contiguous(), float(turned), 1.0)
+
+
+def _fake_join(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    sums: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    batch, heads, length, dims = query.shape
+    mixed = query.new_empty(batch, length, heads, 3, dims)
+    return mixed, query.new_empty(heads * 3 * dims if sums else 0)
+
+
+def _kernel_join(
+    launch: Launch,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    sums: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    mixed, summed = _fake_join(query, key, value, cos, sin, sums)
+    if not mixed.numel():
+        return mixed, summed.zero_()
+    parts = [part if part.stride(-1) == 1 else part.contiguous() for part in (query, key, value)]
+    angles = [None if one is None else one.contiguous() for one in (cos, sin)]
+    launch("join_heads", *parts, *angles, mixed, summed if sums else None)
+    return mixed, summed
+
+
+define(
+    "rotate_",
+    "(Tensor(a!) mixed, Tensor cos, Tensor sin, int turned) -> ()",
+    reference=rotate_reference_,
+    fake=lambda *_: None,
+)
+define(
+    "join_heads",
+    "(Tensor query, Tensor key, Tensor value, Tensor? cos, Tensor? sin, bool sums)"
+    " -> (Tensor, Tensor)",
+    reference=join_reference,
+    fake=_fake_join,
+)
+KERNELS: dict[str, Kernel] = {"rotate_": _kernel, "join_heads": _kernel_join}

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neox.config.run_config import RunConfig
-from neox.models.activations import backward_bytes, ends_bytes, layer_bytes, loss_bytes
+from neox.models.activations import (
+    backward_bytes,
+    ends_bytes,
+    head_gradient_bytes,
+    layer_bytes,
+    loss_bytes,
+)
 from neox.models.count import parameters
 from neox.models.shapes import Shape, layer_shapes
 from neox.models.spec import ModelSpec
@@ -146,9 +152,14 @@ def _moments(
     # the gradient of the widest matrix, in the model's own format, until it has been added up
     widest = element * spec.vocab_size * spec.hidden_size / cut.tensor if stage == 0 or last else 0
     going_back = again + tokens * backward_bytes(spec, element, cut.tensor)
+    head, logits_there = 0.0, 0.0
+    if last:
+        head = head_gradient_bytes(spec, tokens, element, cut.tensor)
+        logits_there = loss_bytes(spec, tokens, element, cut.tensor)
     for moment, gradients, activations, logits in (
-        ("loss", 0.0, stored, tokens * loss_bytes(spec, cut.tensor) if last else 0.0),
-        ("backward", 4 * widest / element, stored + going_back, 0.0),
+        # the product for a chunk's share of the head's gradient stands beside their sum
+        ("loss", head + widest, stored, logits_there),
+        ("backward", head + 4 * widest / element, stored + going_back, 0.0),
         ("update", (each.gradients - each.early_gradients) * number + widest, 0.0, 0.0),
     ):
         yield StageMemory(

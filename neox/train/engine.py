@@ -21,10 +21,10 @@ from torch import nn
 
 from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
-from neox.objectives.objective import Objective
+from neox.objectives.objective import LossParts
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
-from neox.train.forward import evaluate, no_losses
+from neox.train.forward import Trainee, evaluate, no_losses
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.optimizers import (
     Optimizer,
@@ -62,8 +62,7 @@ class DeepSpeedEngine:
 
     def __init__(
         self,
-        model: nn.Module,
-        objective: Objective,
+        trainee: Trainee,
         mesh: Mesh,
         *,
         optimizer: OptimizerSpec,
@@ -75,23 +74,22 @@ class DeepSpeedEngine:
     ) -> None:
         stage = effective_stage(precision, zero.stage)
         self.name = f"deepspeed, ZeRO {stage}"
-        self._objective = objective
         self._mesh = mesh
         self._clip = optimizer.clip
         self._scale = LossScale(loss_scale if precision == "fp16" else None)
-        model.to(mesh.device)
-        named = dict(model.named_parameters())
+        trainee.to(mesh.device)
+        named = dict(trainee.model.named_parameters())
         initial: dict[str, torch.Tensor] = {}
         if precision != "fp32":  # DeepSpeed makes its fp32 masters from rounded weights
             initial = {name: p.detach().to("cpu", copy=True) for name, p in named.items()}
         self._optimizer = build_optimizer(named.items(), optimizer, mesh.device)
-        settings = _settings(precision, replace(zero, stage=stage), model)
+        settings = _settings(precision, replace(zero, stage=stage), trainee)
         settings |= {
             "train_micro_batch_size_per_gpu": micro_batch,
             "gradient_accumulation_steps": accumulation,
             "train_batch_size": micro_batch * accumulation * mesh.data_size,
         }
-        self._engine = _initialize(model, self._optimizer, settings, mesh)
+        self._engine = _initialize(trainee, self._optimizer, settings, mesh)
         self._zero = zero_of(self._engine.optimizer, precision, stage, named, mesh)
         if initial:
             self._load_masters(initial)
@@ -102,7 +100,7 @@ class DeepSpeedEngine:
         for number, batch in enumerate(batches, start=1):
             here = batch.to(self._mesh.device)
             self._engine.set_gradient_accumulation_boundary(number == len(batches))
-            parts = self._objective.loss(self._engine(self._objective.inputs(here)), here)
+            parts: LossParts = self._engine(here)
             # DeepSpeed averages over data ranks, the loss is divided by all ranks' weight
             share = self._scale.value * self._mesh.data_size / batch.weight
             self._engine.backward(parts.total * share, scale_wrt_gas=False)
@@ -131,7 +129,7 @@ class DeepSpeedEngine:
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:
-        return evaluate(self._engine, self._objective, batches, self._mesh, stop=stop)
+        return evaluate(self._engine, batches, self._mesh, stop=stop)
 
     def fragments(self) -> Iterator[Fragment]:
         for part in self._zero.saved():

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from torch import nn
-
 from neox.checkpoint.reader import open_checkpoint
 from neox.checkpoint.weights import load_weights
 from neox.data.batch import Batch
@@ -21,14 +19,12 @@ from neox.train.step import EvaluationResult
 class _Evaluator:
     """The forward half of an engine."""
 
-    def __init__(self, model: nn.Module, job: Job) -> None:
-        self._model = model
+    def __init__(self, trainee: forward.Trainee, job: Job) -> None:
+        self._trainee = trainee
         self._job = job
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:
-        return forward.evaluate(
-            self._model, CausalLanguageModel(), batches, self._job.mesh, stop=stop
-        )
+        return forward.evaluate(self._trainee, batches, self._job.mesh, stop=stop)
 
 
 def held_out_losses(job: Job) -> Iterator[tuple[str, float]]:
@@ -43,7 +39,10 @@ def held_out_losses(job: Job) -> Iterator[tuple[str, float]]:
     model = Transformer(spec)
     load_weights(model, open_checkpoint(folder))
     model.to(mesh.device, DTYPES[settings.precision(config)])
-    evaluator, cut = _Evaluator(model, job), settings.geometry(config, mesh)
+    evaluator, cut = (
+        _Evaluator(forward.Trainee(model, CausalLanguageModel()), job),
+        settings.geometry(config, mesh),
+    )
     heart = Heartbeat(job.paths.heartbeat, first=mesh.is_first)
     for part, samples, round_number in _parts(job):
         loss = evaluate_round(

@@ -1,6 +1,6 @@
 """Loss of micro-batches: the part that every engine does alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -8,11 +8,23 @@ import torch.distributed as dist
 from torch import nn
 
 from neox.data.batch import Batch
-from neox.objectives.objective import Objective
+from neox.models.transformer import Transformer
+from neox.objectives.objective import LossParts, Objective
 from neox.parallel.mesh import Mesh
 from neox.train.step import EvaluationResult
 
-Backward = Callable[[torch.Tensor], None]
+
+class Trainee(nn.Module):
+    """A model together with what it is trained for: from a batch on the device to its loss."""
+
+    def __init__(self, model: Transformer, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> LossParts:
+        hidden = self.model.hidden(self._objective.inputs(batch))
+        return self._objective.loss(hidden, self.model.output_matrix, batch)
 
 
 @dataclass(kw_only=True)
@@ -33,18 +45,18 @@ def no_losses(device: torch.device) -> LossSums:
 
 
 def evaluate(
-    model: nn.Module, objective: Objective, batches: Iterable[Batch], mesh: Mesh, *, stop: bool
+    trainee: nn.Module, batches: Iterable[Batch], mesh: Mesh, *, stop: bool
 ) -> EvaluationResult:
     """Mean loss over the batches of all ranks. The model comes back in the mode it was in."""
     sums = no_losses(mesh.device)
-    training = model.training
-    model.eval()
+    training = trainee.training
+    trainee.eval()
     with torch.no_grad():
         for batch in batches:
             here = batch.to(mesh.device)
-            parts = objective.loss(model(objective.inputs(here)), here)
+            parts: LossParts = trainee(here)
             sums.add(parts.total, parts.weight)
-    model.train(training)
+    trainee.train(training)
     result = torch.stack([sums.total, sums.weight, torch.full_like(sums.total, float(stop))])
     if mesh.world_group is not None:
         dist.all_reduce(result, group=mesh.world_group)

@@ -7,10 +7,10 @@ from torch import nn
 
 from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
-from neox.objectives.objective import Objective
+from neox.objectives.objective import LossParts
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
-from neox.train.forward import evaluate, no_losses
+from neox.train.forward import Trainee, evaluate, no_losses
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.optimizers import (
     OptimizerSpec,
@@ -31,8 +31,7 @@ class NativeEngine:
 
     def __init__(
         self,
-        model: nn.Module,
-        objective: Objective,
+        trainee: Trainee,
         mesh: Mesh,
         *,
         optimizer: OptimizerSpec,
@@ -40,21 +39,21 @@ class NativeEngine:
         loss_scale: LossScaleSpec | None = None,
     ) -> None:
         assert mesh.world_size == 1, "the native engine runs one process"
-        self.model = model.to(mesh.device)
-        self._objective = objective
+        self._trainee = trainee.to(mesh.device)
+        self.model = trainee.model
         self._mesh = mesh
         self._clip = optimizer.clip
         self._scale = LossScale(loss_scale if precision == "fp16" else None)
         self._masters = dict(self.model.named_parameters())
         self._lower = {} if precision == "fp32" else _lowered(self.model, DTYPES[precision])
         self._optimizer = build_optimizer(self._masters.items(), optimizer, mesh.device)
-        self.model.train()
+        self._trainee.train()
 
     def step(self, batches: Sequence[Batch], *, lr: float, stop: bool) -> StepResult:
         sums = no_losses(self._mesh.device)
         for batch in batches:
             here = batch.to(self._mesh.device)
-            parts = self._objective.loss(self.model(self._objective.inputs(here)), here)
+            parts: LossParts = self._trainee(here)
             (parts.total * (self._scale.value / batch.weight)).backward()  # type: ignore[no-untyped-call]
             sums.add(parts.total, parts.weight)
         return self._update(sums.total, sums.weight, lr=lr, stop=stop)
@@ -79,7 +78,7 @@ class NativeEngine:
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:
-        return evaluate(self.model, self._objective, batches, self._mesh, stop=stop)
+        return evaluate(self._trainee, batches, self._mesh, stop=stop)
 
     def fragments(self) -> Iterator[Fragment]:
         for name, master in self._masters.items():

@@ -33,6 +33,7 @@ from neox.run.rank import ProfiledSteps
 from neox.run.stop import StopWatch
 from neox.train import corpus, settings
 from neox.train.engine import DeepSpeedEngine
+from neox.train.forward import Trainee
 from neox.train.ledger import BAD_STEPS_IN_A_ROW, OVERFLOWS_IN_A_ROW
 from neox.train.native import NativeEngine
 from neox.train.resume import Start, agree, begin, find_origin
@@ -69,12 +70,11 @@ def build_model(config: RunConfig, spec: ModelSpec) -> Transformer:
 
 
 def build_engine(config: RunConfig, spec: ModelSpec, mesh: Mesh) -> Engine:
-    model, objective = build_model(config, spec), CausalLanguageModel()
+    trainee = Trainee(build_model(config, spec), CausalLanguageModel())
     optimizer, precision = settings.optimizer_spec(config), settings.precision(config)
     if settings.is_native(config, mesh.world_size):
         return NativeEngine(
-            model,
-            objective,
+            trainee,
             mesh,
             optimizer=optimizer,
             precision=precision,
@@ -82,8 +82,7 @@ def build_engine(config: RunConfig, spec: ModelSpec, mesh: Mesh) -> Engine:
         )
     cut = settings.geometry(config, mesh)
     return DeepSpeedEngine(
-        model,
-        objective,
+        trainee,
         mesh,
         optimizer=optimizer,
         precision=precision,

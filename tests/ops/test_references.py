@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
+from neox.ops import chunks
 from neox.ops.attention import attention, attention_reference
 from neox.ops.gelu import Form, gelu, gelu_reference
 from neox.ops.layer_norm import layer_norm, layer_norm_reference
-from neox.ops.rotary import rotary_table, rotate
+from neox.ops.linear_cross_entropy import linear_cross_entropy
+from neox.ops.rotary import rotary_table, rotate_, split_heads
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -64,14 +66,53 @@ def test_layer_norm() -> None:
 @pytest.mark.parametrize("dims", [2, 4, 8])
 def test_rotary_is_a_complex_rotation(dims: int) -> None:
     """Pair (i, i + dims/2) as a complex number times e^(i position base^(-2i/dims))."""
-    x = random(5, 8).detach()
+    x = random(1, 5, 1, 3, 8).detach()
     cos, sin = rotary_table(5, dims, 100.0, torch.device("cpu"))
-    got = rotate(x, cos, sin)
+    mixed = x.clone()
+    rotate_(mixed, cos[None], sin[None])
     for position in range(5):
-        for pair in range(dims // 2):
-            angle = position * 100.0 ** (-2 * pair / dims)
-            z = complex(x[position, pair], x[position, pair + dims // 2])
-            z *= complex(math.cos(angle), math.sin(angle))
-            assert got[position, pair].item() == pytest.approx(z.real, abs=1e-6)
-            assert got[position, pair + dims // 2].item() == pytest.approx(z.imag, abs=1e-6)
-    assert torch.equal(got[:, dims:], x[:, dims:])
+        for part in (0, 1):  # query and key
+            before, after = x[0, position, 0, part], mixed[0, position, 0, part]
+            for pair in range(dims // 2):
+                angle = position * 100.0 ** (-2 * pair / dims)
+                z = complex(before[pair], before[pair + dims // 2])
+                z *= complex(math.cos(angle), math.sin(angle))
+                assert after[pair].item() == pytest.approx(z.real, abs=1e-6)
+                assert after[pair + dims // 2].item() == pytest.approx(z.imag, abs=1e-6)
+    assert torch.equal(mixed[..., dims:], x[..., dims:])
+    assert torch.equal(mixed[..., 2, :], x[..., 2, :])  # value does not turn
+
+
+def test_split_heads_in_fp64() -> None:
+    """Gradients of the product and of its bias by finite differences, positions of their own."""
+    batch, length, heads, dims = 2, 3, 2, 6
+    table = rotary_table(7, 4, 100.0, torch.device("cpu"))
+    positions = torch.tensor([[0, 1, 2], [4, 5, 6]])
+    cos, sin = (part.double()[positions] for part in table)
+
+    def heads_of(x: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mixed = (x + bias.detach()).view(batch, length, heads, 3, dims)
+        return tuple(part * 1 for part in split_heads(mixed, bias, (cos, sin)))
+
+    x = random(batch, length, heads * 3 * dims).double().detach().requires_grad_()
+    bias = random(heads * 3 * dims, seed=1).double().detach().requires_grad_()
+    assert torch.autograd.gradcheck(heads_of, (x, bias))
+
+
+def test_linear_cross_entropy_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = random(7, 6).double().detach().requires_grad_()
+    matrix = random(11, 6, seed=1).double().detach().requires_grad_()
+    targets, weights = torch.randint(11, (7,)), torch.rand(7, dtype=torch.float64)
+
+    def loss(hidden: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        return linear_cross_entropy(hidden, matrix, targets, weights)
+
+    expected = torch.nn.functional.cross_entropy(hidden @ matrix.t(), targets, reduction="none")
+    whole = loss(hidden, matrix)
+    assert torch.allclose(whole, (expected * weights).sum())
+    assert torch.autograd.gradcheck(loss, (hidden, matrix))
+    three_rows = 3 * 11 * hidden.element_size()
+    monkeypatch.setattr(chunks, "LOGITS_BYTES", three_rows)
+    assert chunks.chunk_rows(7, 11, hidden.element_size()) == 3
+    assert torch.allclose(loss(hidden, matrix), whole)
+    assert torch.autograd.gradcheck(loss, (hidden, matrix))

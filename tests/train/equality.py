@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
-from neox.objectives.language import CausalLanguageModel
 from neox.parallel.mesh import Mesh, single_process
 from neox.train.engine import DeepSpeedEngine, ZeroSpec
 from neox.train.native import NativeEngine
 from neox.train.optimizers import OptimizerSpec
 from neox.train.precision import Precision
 from neox.train.step import Engine
-from tests.train.small_model import MICRO_BATCHES, SAMPLES, global_batch, share, small_model
+from tests.train.small_model import MICRO_BATCHES, SAMPLES, global_batch, share, trainee
 
 ADAM = OptimizerSpec(weight_decay=0.1, clip=0.9)
 SGD = OptimizerSpec(kind="sgd", clip=0.9)
@@ -29,8 +28,7 @@ def native(
     optimizer: OptimizerSpec = ADAM, precision: Precision = "fp32", recompute: int = 0
 ) -> NativeEngine:
     return NativeEngine(
-        small_model(recompute),
-        CausalLanguageModel(),
+        trainee(recompute),
         single_process(CPU),
         optimizer=optimizer,
         precision=precision,
@@ -41,8 +39,7 @@ def deepspeed(
     mesh: Mesh, stage: int, optimizer: OptimizerSpec = ADAM, precision: Precision = "fp32"
 ) -> DeepSpeedEngine:
     return DeepSpeedEngine(
-        small_model(),
-        CausalLanguageModel(),
+        trainee(),
         mesh,
         optimizer=optimizer,
         precision=precision,

@@ -6,6 +6,8 @@ from neox.data.batch import Batch
 from neox.models.init import initialise
 from neox.models.spec import ModelSpec
 from neox.models.transformer import Transformer
+from neox.objectives.language import CausalLanguageModel
+from neox.train.forward import Trainee
 
 SPEC = ModelSpec(
     num_layers=2,
@@ -26,6 +28,10 @@ def small_model(recompute: int = 0, seed: int = 1) -> Transformer:
     model = Transformer(SPEC, recompute=recompute)
     initialise(model, SPEC, seed)
     return model
+
+
+def trainee(recompute: int = 0) -> Trainee:
+    return Trainee(small_model(recompute), CausalLanguageModel())
 
 
 def global_batch(step: int) -> list[Batch]:

@@ -3,14 +3,13 @@
 import pytest
 import torch
 
-from neox.objectives.language import CausalLanguageModel
 from neox.parallel.mesh import single_process
 from neox.train.loss_scale import LossScaleSpec
 from neox.train.native import NativeEngine
 from neox.train.optimizers import OptimizerSpec
 from neox.train.precision import Precision
 from tests.train.equality import ADAM, largest_difference, native_steps, take_steps
-from tests.train.small_model import global_batch, small_model
+from tests.train.small_model import global_batch, trainee
 
 pytestmark = [
     pytest.mark.gpu,
@@ -23,8 +22,7 @@ def on_gpu(
 ) -> NativeEngine:
     mesh = single_process(torch.device("cuda", 0))
     return NativeEngine(
-        small_model(),
-        CausalLanguageModel(),
+        trainee(),
         mesh,
         optimizer=optimizer,
         precision=precision,

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neox.objectives.language import CausalLanguageModel
 from neox.parallel.mesh import single_process
 from neox.run.failure import BadNumbers
 from neox.train.ledger import Ledger, Pending
@@ -18,7 +17,7 @@ from neox.train.partitions import even_cut, partition
 from neox.train.saving import SaveRule
 from neox.train.schedules import DecayStyle, Schedule, learning_rate
 from neox.train.step import StepResult
-from tests.train.small_model import global_batch, small_model
+from tests.train.small_model import global_batch, small_model, trainee
 
 
 def schedule(style: DecayStyle, warmup: float = 0.1) -> Schedule:
@@ -107,8 +106,7 @@ def test_save_rules() -> None:
 
 def poisoned() -> NativeEngine:
     return NativeEngine(
-        small_model(),
-        CausalLanguageModel(),
+        trainee(),
         single_process(torch.device("cpu")),
         optimizer=OptimizerSpec(clip=1.0),
         precision="fp32",

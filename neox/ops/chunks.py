@@ -1,0 +1,11 @@
+"""How the rows of the logits are cut; without torch, because the plan counts with it."""
+
+LOGITS_BYTES = 2 << 30  # of one chunk, in the number format of the hidden states
+ROWS_AT_ONCE = 1024  # of a chunk, in the plain arithmetic, which needs copies in fp32
+FP32_COPIES = 2  # of those rows
+
+
+def chunk_rows(rows: int, vocab: int, element: int) -> int:
+    """As few equal parts of the rows as keep their logits, `element` bytes each, small enough."""
+    parts = max(1, -(-rows * vocab * element // LOGITS_BYTES))
+    return -(-rows // parts)

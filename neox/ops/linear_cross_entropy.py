@@ -1,0 +1,76 @@
+"""The output matrix and the loss in one, so that all logits never lie in memory at once.
+
+The gradient is made together with the loss: a chunk of logits becomes, in place, their gradient,
+and both products of the backward pass are done before the next chunk is computed.
+"""
+
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from neox.ops.chunks import chunk_rows
+from neox.ops.cross_entropy import cross_entropy_
+
+
+def linear_cross_entropy(
+    hidden: torch.Tensor, matrix: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Sum over n of weights[n] x -log softmax(hidden[n] matrix^T)[targets[n]]: a scalar, fp32.
+
+    hidden [n, h], matrix [vocab, h], targets [n] int64, weights [n] fp32 (no gradient for these).
+    """
+    total: torch.Tensor = _LinearCrossEntropy.apply(hidden, matrix, targets, weights)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        matrix: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        of_matrix: torch.Tensor | None = None
+        losses = []
+        for rows in _chunks(hidden, matrix):
+            logits = hidden[rows] @ matrix.t()
+            each, _ = cross_entropy_(logits, targets[rows], weights[rows])
+            losses.append((each * weights[rows]).sum())
+            if of_hidden is not None:
+                torch.mm(logits, matrix, out=of_hidden[rows])
+            if ctx.needs_input_grad[1]:
+                of_matrix = _added(of_matrix, logits.t() @ hidden[rows])
+        ctx.save_for_backward(of_hidden, of_matrix)
+        ctx.dtype = matrix.dtype
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        of_hidden, of_matrix = ctx.saved_tensors
+        return (
+            None if of_hidden is None else of_hidden * gradient,
+            None if of_matrix is None else (of_matrix * gradient).to(ctx.dtype),
+            None,
+            None,
+        )
+
+
+def _chunks(hidden: torch.Tensor, matrix: torch.Tensor) -> list[slice]:
+    rows = hidden.shape[0]
+    size = chunk_rows(rows, matrix.shape[0], hidden.element_size())
+    return [slice(at, min(at + size, rows)) for at in range(0, rows, size)]
+
+
+def _added(total: torch.Tensor | None, part: torch.Tensor) -> torch.Tensor:
+    """Several parts are added up in fp32, whatever their format."""
+    if total is None:
+        return part
+    wide = torch.promote_types(total.dtype, torch.float32)
+    return total.to(wide).add_(part)
