@@ -58,12 +58,11 @@ __global__ void __launch_bounds__(THREADS)
   const int64_t target = targets[blockIdx.x];
   const Best best = statistics(row, words, vector);
   const float lse = best.largest + logf(best.sum);
-  const bool inside = target >= 0 && target < words;
-  const float picked = inside ? wide(row[target]) : 0.0f;
+  const float picked = target >= 0 && target < words ? wide(row[target]) : 0.0f;
   __syncthreads(); // the target's logit has been read by all
-  gradient(row, words, target, lse, inside ? weights[blockIdx.x] : 0.0f, 1.0f + 2.0f * z * lse, vector);
+  gradient(row, words, target, lse, weights[blockIdx.x], 1.0f + 2.0f * z * lse, vector);
   if (threadIdx.x) return;
-  losses[blockIdx.x] = inside ? lse - picked + z * lse * lse : 0.0f;
+  losses[blockIdx.x] = lse - picked + z * lse * lse;
   lses[blockIdx.x] = lse;
 }
 
@@ -106,8 +105,7 @@ int check_vector(const neox_tensor &t, int32_t dtype, int64_t rows) {
 } // namespace
 
 // logits [n, v] (becomes the gradient), targets [n], weights [n] -> loss [n], lse [n]; z.
-// loss = lse - logit of the target + z lse^2; the gradient is that of sum(weight x loss). A row whose
-// target is no word has neither loss nor gradient.
+// loss = lse - logit of the target + z lse^2; the gradient is that of sum(weight x loss).
 NEOX_API int neox_cross_entropy(const neox_tensor *t, int n, void *, size_t, void *stream) {
   NEOX_REQUIRE(n == 6, NEOX_WRONG_COUNT);
   Rows rows;

@@ -1,98 +1,213 @@
 // Rotary embedding (Su et al. 2021) by halves: pair (i, i + dims / 2) of a head turns by the angle of
-// its position; what lies beyond `dims` stays. Of each group's parts only the leading ones turn, so
-// that a packed [head, {q, k, v}, head_dim] goes through at once. Output and input may be the same
-// memory. Turning back is the gradient.
-#include "arguments.h"
+// its position; what lies beyond `dims` stays. Turning back is the gradient.
+#include "columns.h"
 
 namespace {
 
-struct Heads {
-  int length, groups, parts, turned, head, half;
-  int64_t from_stride[4], to_stride[4]; // of batch, position, group, part
-  int64_t table;                        // positions that it holds
-  bool vector, same;
-  float direction; // -1 turns back
+constexpr int THREADS = 256;
+
+// cos and sin [1 or batch, length, half]
+struct Angles {
+  const float *cosine, *sine;
+  int length, half;
+  bool each; // a batch row has its own
+
+  __device__ void at(float (&c)[CHUNK], float (&s)[CHUNK], int64_t token, int first, bool vector) const {
+    const int64_t row = (each ? token : token % length) * half;
+    load(c, cosine + row, first, half, vector);
+    load(s, sine + row, first, half, vector);
+  }
 };
 
-// One block a token; a thread takes eight pairs, or eight elements that stay.
-template <typename T>
-__global__ void rotary(Heads h, const T *from, T *to, const float *cosines, const float *sines,
-                       const int64_t *positions) {
-  const int64_t batch = blockIdx.x / h.length;
-  const int place = blockIdx.x % h.length;
-  const int64_t position = positions ? positions[blockIdx.x] : place;
-  const bool known = position >= 0 && position < h.table; // beyond the table: NaN, not a wrong angle
-  const float *cosine = cosines + (known ? position : 0) * h.half;
-  const float *sine = sines + (known ? position : 0) * h.half;
-  const int pairs = (h.half + CHUNK - 1) / CHUNK;
-  const int rest = (h.head - 2 * h.half + CHUNK - 1) / CHUNK;
-  const int plain = (h.head + CHUNK - 1) / CHUNK; // of a part that does not turn
-  const int units = pairs + rest > plain ? pairs + rest : plain;
-  for (int item = threadIdx.x; item < h.groups * h.parts * units; item += blockDim.x) {
-    const int unit = item % units, part = item / units % h.parts, group = item / units / h.parts;
-    const T *x = from + batch * h.from_stride[0] + place * h.from_stride[1] +
-                 group * h.from_stride[2] + part * h.from_stride[3];
-    T *y = to + batch * h.to_stride[0] + place * h.to_stride[1] + group * h.to_stride[2] +
-           part * h.to_stride[3];
-    if (part < h.turned && unit < pairs) {
-      float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
-      load(first, x, unit * CHUNK, h.half, h.vector);
-      load(second, x + h.half, unit * CHUNK, h.half, h.vector);
-      load(c, cosine, unit * CHUNK, h.half, h.vector);
-      load(s, sine, unit * CHUNK, h.half, h.vector);
+__device__ __forceinline__ void turn(float (&first)[CHUNK], float (&second)[CHUNK],
+                                     const float (&c)[CHUNK], const float (&s)[CHUNK], float way) {
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) {
-        const float a = first[i], b = second[i], turn = s[i] * h.direction;
-        first[i] = known ? a * c[i] - b * turn : NAN;
-        second[i] = known ? b * c[i] + a * turn : NAN;
-      }
-      store(y, unit * CHUNK, h.half, h.vector, first);
-      store(y + h.half, unit * CHUNK, h.half, h.vector, second);
-    } else if (!h.same) {
-      const int skipped = part < h.turned ? 2 * h.half : 0;
-      const int at = (unit - (part < h.turned ? pairs : 0)) * CHUNK;
-      if (at >= h.head - skipped) continue;
-      float kept[CHUNK];
-      load(kept, x + skipped, at, h.head - skipped, h.vector);
-      store(y + skipped, at, h.head - skipped, h.vector, kept);
+  for (int i = 0; i < CHUNK; i++) {
+    const float a = first[i], b = second[i];
+    first[i] = a * c[i] - b * s[i] * way;
+    second[i] = b * c[i] + a * s[i] * way;
+  }
+}
+
+struct Heads {
+  int64_t tokens, stride[4]; // of batch, position, group, part
+  int groups, turned;
+  bool vector;
+};
+
+// A thread turns eight pairs where they lie.
+template <typename T>
+__global__ void __launch_bounds__(THREADS) rotate(Heads h, Angles angles, T *x, float way) {
+  const int units = (angles.half + CHUNK - 1) / CHUNK, items = h.groups * h.turned * units;
+  const int64_t index = (int64_t)blockIdx.x * THREADS + threadIdx.x, token = index / items;
+  if (token >= h.tokens) return;
+  const int item = (int)(index % items), unit = item % units;
+  x += token / angles.length * h.stride[0] + token % angles.length * h.stride[1] +
+       item / units / h.turned * h.stride[2] + item / units % h.turned * h.stride[3];
+  float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
+  load(first, x, unit * CHUNK, angles.half, h.vector);
+  load(second, x + angles.half, unit * CHUNK, angles.half, h.vector);
+  angles.at(c, s, token, unit * CHUNK, h.vector);
+  turn(first, second, c, s, way);
+  store(x, unit * CHUNK, angles.half, h.vector, first);
+  store(x + angles.half, unit * CHUNK, angles.half, h.vector, second);
+}
+
+// Gradients of query, key and value [batch, heads, length, head].
+template <typename T> struct Parts {
+  const T *from[3];
+  int64_t stride[3][3]; // of batch, head, position
+  int64_t tokens;
+  int heads, head;
+  bool vector;
+};
+
+// A thread keeps to its columns and goes down the tokens, so that it can sum them.
+template <typename T>
+__global__ void __launch_bounds__(THREADS)
+    join(Parts<T> p, Angles angles, T *mixed, float *partial) {
+  const int pairs = (angles.half + CHUNK - 1) / CHUNK, rest = p.head - 2 * angles.half;
+  const int units = pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
+  const int most = units > plain ? units : plain;
+  const int item = blockIdx.x * THREADS + threadIdx.x;
+  if (item >= p.heads * 3 * most) return;
+  const int part = item / most % 3, head = item / most / 3;
+  const bool turns = part < 2 && item % most < pairs;
+  // the columns [at, end) of the head, by eight; with them, where it turns, those `half` further
+  const int skipped = part < 2 ? 2 * angles.half : 0;
+  const int at = turns ? item % most * CHUNK : (item % most - (part < 2 ? pairs : 0)) * CHUNK;
+  const int size = turns ? angles.half : p.head - skipped;
+  if (at >= size) return;
+  const int base = turns ? 0 : skipped, width = p.heads * 3 * p.head;
+  const int column = (head * 3 + part) * p.head + base;
+  float sum[CHUNK] = {}, sum2[CHUNK] = {};
+  for (int64_t token = blockIdx.y; token < p.tokens; token += gridDim.y) {
+    const T *from = p.from[part] + token / angles.length * p.stride[part][0] +
+                    head * p.stride[part][1] + token % angles.length * p.stride[part][2] + base;
+    T *to = mixed + token * width + column;
+    float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
+    load(first, from, at, size, p.vector);
+    if (turns) {
+      load(second, from + angles.half, at, size, p.vector);
+      angles.at(c, s, token, at, p.vector);
+      turn(first, second, c, s, -1.0f);
+      store(to + angles.half, at, size, p.vector, second);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) sum2[i] += second[i];
+    }
+    store(to, at, size, p.vector, first);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum[i] += first[i];
+  }
+  if (!partial) return;
+  partial += (int64_t)blockIdx.y * width + column;
+  store(partial, at, size, false, sum);
+  if (turns) store(partial + angles.half, at, size, false, sum2);
+}
+
+int angles_of(const neox_tensor *t, int64_t batch, int64_t length, Angles &a) {
+  a.length = (int)length;
+  if (!given(t[0])) return NEOX_OK; // nothing turns
+  NEOX_REQUIRE(t[0].dtype == NEOX_F32 && t[1].dtype == NEOX_F32, NEOX_WRONG_DTYPE);
+  NEOX_REQUIRE(t[0].ndim == 3 && same_shape(t[0], t[1]), NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE(t[0].size[1] == length, NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE(t[0].size[0] == 1 || t[0].size[0] == batch, NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE(dense(t[0]) && dense(t[1]), NEOX_WRONG_STRIDE);
+  a.cosine = pointer<float>(t[0]);
+  a.sine = pointer<float>(t[1]);
+  a.half = (int)t[0].size[2];
+  a.each = t[0].size[0] != 1;
+  return NEOX_OK;
+}
+
+bool angles_vector(const neox_tensor *t, const Angles &a) {
+  return a.half % CHUNK == 0 && vectors(t[0], a.half) && vectors(t[1], a.half);
+}
+
+int64_t strips(const neox_tensor &mixed) {
+  const int64_t tokens = mixed.size[0] * mixed.size[1];
+  const int64_t items = mixed.size[2] * 3 * ceil_div(mixed.size[4], CHUNK);
+  const int64_t most = ceil_div((int64_t)multiprocessors() * 8, ceil_div(items, THREADS));
+  return tokens < most ? tokens : most;
+}
+
+template <typename T>
+int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *partial, Stream stream) {
+  const neox_tensor &mixed = t[5];
+  Parts<T> p = {};
+  p.tokens = mixed.size[0] * mixed.size[1];
+  p.heads = (int)mixed.size[2];
+  p.head = (int)mixed.size[4];
+  p.vector = vector && p.head % CHUNK == 0 && vectors(mixed, p.head);
+  for (int part = 0; part < 3; part++) {
+    p.from[part] = pointer<T>(t[part]);
+    for (int i = 0; i < 3; i++) {
+      p.stride[part][i] = t[part].stride[i];
+      p.vector = p.vector && vectors(t[part], t[part].stride[i]);
     }
   }
+  const int pairs = (int)ceil_div(angles.half, CHUNK);
+  const int64_t units = pairs + ceil_div(p.head - 2 * angles.half, CHUNK);
+  const int64_t plain = ceil_div(p.head, CHUNK), items = p.heads * 3 * (units > plain ? units : plain);
+  const int64_t down = strips(mixed), width = (int64_t)p.heads * 3 * p.head;
+  join<T><<<dim3((unsigned)ceil_div(items, THREADS), (unsigned)down), THREADS, 0, stream>>>(
+      p, angles, pointer<T>(mixed), partial);
+  launch_sum_parts(partial, down, width, pointer<T>(t[6]), stream);
+  return launched();
 }
 
 } // namespace
 
-// x [b, s, groups, parts, head_dim] (its last axis dense), cos and sin [positions, dims / 2] (fp32),
-// positions [b, s] (optional) -> y; how many leading parts turn, direction (1, or -1: back).
+// x [b, s, groups, parts, head] (its last axis dense; becomes the result), cos and sin [1 or b, s,
+// dims / 2] (fp32); how many leading parts of each group turn (of packed [head, {q, k, v}]: 2; of
+// grouped queries: all but the value), and which way (1; -1: back).
 NEOX_API int neox_rotary(const neox_tensor *t, int n, void *, size_t, void *stream) {
-  NEOX_REQUIRE(n == 7, NEOX_WRONG_COUNT);
-  const neox_tensor &x = t[0], &y = t[4];
-  NEOX_REQUIRE(x.dtype == y.dtype, NEOX_WRONG_DTYPE);
-  NEOX_REQUIRE(t[1].dtype == NEOX_F32 && t[2].dtype == NEOX_F32, NEOX_WRONG_DTYPE);
-  NEOX_REQUIRE(!given(t[3]) || t[3].dtype == NEOX_I64, NEOX_WRONG_DTYPE);
-  NEOX_REQUIRE(x.ndim == 5 && same_shape(x, y), NEOX_WRONG_SHAPE);
-  NEOX_REQUIRE(t[1].ndim == 2 && same_shape(t[1], t[2]), NEOX_WRONG_SHAPE);
-  NEOX_REQUIRE(2 * t[1].size[1] <= x.size[4], NEOX_WRONG_SHAPE);
-  NEOX_REQUIRE(!given(t[3]) || elements(t[3]) == x.size[0] * x.size[1], NEOX_WRONG_SHAPE);
-  NEOX_REQUIRE(dense(t[1]) && dense(t[2]) && dense(t[3]), NEOX_WRONG_STRIDE);
-  NEOX_REQUIRE(x.stride[4] == 1 && y.stride[4] == 1, NEOX_WRONG_STRIDE);
-  NEOX_REQUIRE(x.size[2] * x.size[3] * x.size[4] < INT32_MAX, NEOX_TOO_LONG);
-  Heads h = {(int)x.size[1], (int)x.size[2], (int)x.size[3], (int)number(t[5]), (int)x.size[4],
-             (int)t[1].size[1]};
-  h.table = t[1].size[0];
-  h.same = x.data == y.data;
-  h.direction = (float)number(t[6]);
-  h.vector = h.half % CHUNK == 0 && vectors(t[1], h.half) && vectors(t[2], h.half);
+  NEOX_REQUIRE(n == 5, NEOX_WRONG_COUNT);
+  const neox_tensor &x = t[0];
+  NEOX_REQUIRE(x.ndim == 5, NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE(x.stride[4] == 1, NEOX_WRONG_STRIDE);
+  Angles angles = {};
+  if (int status = angles_of(t + 1, x.size[0], x.size[1], angles)) return status;
+  const int turned = (int)number(t[3]);
+  NEOX_REQUIRE(2 * angles.half <= x.size[4] && turned <= x.size[3], NEOX_WRONG_SHAPE);
+  Heads h = {x.size[0] * x.size[1], {}, (int)x.size[2], turned, angles_vector(t + 1, angles)};
   for (int i = 0; i < 4; i++) {
-    h.from_stride[i] = x.stride[i];
-    h.to_stride[i] = y.stride[i];
-    h.vector = h.vector && vectors(x, x.stride[i]) && vectors(y, y.stride[i]);
+    h.stride[i] = x.stride[i];
+    h.vector = h.vector && vectors(x, x.stride[i]);
   }
-  const int64_t tokens = x.size[0] * x.size[1];
-  const int64_t items = x.size[2] * x.size[3] * (ceil_div(x.size[4], CHUNK) + 2);
-  if (!tokens || !items) return NEOX_OK;
-  const unsigned threads = (unsigned)(items < 512 ? ceil_div(items, WARP) * WARP : 256);
-  NEOX_BY_TYPE(x.dtype, rotary<T><<<(unsigned)tokens, threads, 0, (Stream)stream>>>(
-                            h, pointer<T>(x), pointer<T>(y), pointer<float>(t[1]),
-                            pointer<float>(t[2]), pointer<int64_t>(t[3])));
+  const int64_t items = h.tokens * h.groups * turned * ceil_div(angles.half, CHUNK);
+  if (!items) return NEOX_OK;
+  NEOX_REQUIRE(ceil_div(items, THREADS) <= INT32_MAX, NEOX_TOO_LONG);
+  NEOX_BY_TYPE(x.dtype, rotate<T><<<(unsigned)ceil_div(items, THREADS), THREADS, 0, (Stream)stream>>>(
+                            h, angles, pointer<T>(x), (float)number(t[4])));
   return launched();
+}
+
+NEOX_API int64_t neox_join_heads_scratch(const neox_tensor *t, int n) {
+  if (n != 7 || !given(t[6]) || t[5].ndim != 5) return 0;
+  return strips(t[5]) * t[5].size[2] * 3 * t[5].size[4] * (int64_t)sizeof(float);
+}
+
+// Gradients of query, key, value [b, heads, s, head] (the last axis dense), cos and sin (optional)
+// -> mixed [b, s, heads, 3, head], query and key turned back; its sum over b and s (optional).
+NEOX_API int neox_join_heads(const neox_tensor *t, int n, void *scratch, size_t bytes, void *stream) {
+  NEOX_REQUIRE(n == 7, NEOX_WRONG_COUNT);
+  const neox_tensor &mixed = t[5];
+  NEOX_REQUIRE(mixed.ndim == 5 && mixed.size[3] == 3, NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE(dense(mixed), NEOX_WRONG_STRIDE);
+  for (int i = 0; i < 3; i++) {
+    NEOX_REQUIRE(t[i].dtype == mixed.dtype, NEOX_WRONG_DTYPE);
+    NEOX_REQUIRE(t[i].ndim == 4 && t[i].size[0] == mixed.size[0] && t[i].size[1] == mixed.size[2] &&
+                     t[i].size[2] == mixed.size[1] && t[i].size[3] == mixed.size[4], NEOX_WRONG_SHAPE);
+    NEOX_REQUIRE(t[i].stride[3] == 1, NEOX_WRONG_STRIDE);
+  }
+  NEOX_REQUIRE(!given(t[6]) || t[6].dtype == mixed.dtype, NEOX_WRONG_DTYPE);
+  Angles angles = {};
+  if (int status = angles_of(t + 3, mixed.size[0], mixed.size[1], angles)) return status;
+  NEOX_REQUIRE(2 * angles.half <= mixed.size[4], NEOX_WRONG_SHAPE);
+  NEOX_REQUIRE((int64_t)bytes >= neox_join_heads_scratch(t, n), NEOX_SMALL_SCRATCH);
+  if (!elements(mixed)) return NEOX_OK;
+  float *partial = given(t[6]) ? (float *)scratch : nullptr;
+  const bool vector = angles_vector(t + 3, angles);
+  NEOX_BY_TYPE(mixed.dtype, return launch_join<T>(t, angles, vector, partial, (Stream)stream));
 }
