@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from neox.checkpoint.reader import open_checkpoint
 from neox.checkpoint.weights import load_weights
+from neox.data import run_order
 from neox.data.batch import Batch
 from neox.data.samples import Samples
 from neox.models.transformer import Transformer
 from neox.objectives.language import CausalLanguageModel
 from neox.run.heartbeat import Heartbeat
-from neox.train import corpus, forward, settings
+from neox.train import forward, settings
 from neox.train.precision import DTYPES
 from neox.train.resume import agree
 from neox.train.session import Job, checkpoint_root, evaluate_round, spec_for
@@ -65,7 +66,7 @@ def _parts(job: Job) -> Iterator[tuple[str, Samples, int]]:
     assert training.train_iters is not None
     if training.eval_iters:
         last = (training.train_iters - 1) // training.eval_interval
-        yield "validation", corpus.validation_order(config), last
-        test = corpus.test_order(config)
+        yield "validation", run_order.validation_order(config), last
+        test = run_order.test_order(config)
         if test is not None:
             yield "test", test, 0

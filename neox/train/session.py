@@ -11,6 +11,7 @@ import torch
 
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
+from neox.data import run_order
 from neox.data.batch import Batch
 from neox.data.loader import Geometry
 from neox.data.samples import Samples
@@ -145,8 +146,8 @@ class Session:
 
     def _orders(self) -> tuple[Samples, Samples | None]:
         config = self._job.config
-        validation = corpus.validation_order(config) if config.training.eval_iters else None
-        return corpus.training_order(config), validation
+        validation = run_order.validation_order(config) if config.training.eval_iters else None
+        return run_order.training_order(config), validation
 
     def _make_maps(self) -> None:
         self._orders()
