@@ -12,6 +12,7 @@ from pathlib import Path
 from neox.data.documents import Chunk, Shard, chunks, require_files, shards
 from neox.data.encoding import Encoder, EncodeSettings
 from neox.data.errors import DataError
+from neox.data.finished import Written, finished_files, record
 from neox.data.order_inputs import content_key
 from neox.data.parts import (
     PartReport,
@@ -46,15 +47,6 @@ class PrepareRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """One token file."""
-
-    prefix: Path
-    documents: int
-    tokens: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class PrepareResult:
     """Of the whole job where this process joined the parts, else of its own share."""
 
@@ -65,17 +57,21 @@ class PrepareResult:
     empty: int
     bad: tuple[tuple[str, str], ...]
     resumed: int  # parts that an earlier run had finished
+    was_there: bool = False  # an earlier run had finished it all
 
 
 def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
     """Write the token files. Raises DataError; what was finished by then is used the next time."""
     require_files(request.inputs)
     encoder = Encoder(request.settings)  # what it lacks is said before any work is done
-    parts = PartsFolder(
-        half(request.output(encoder.streams[0].name), ".parts"), _key(request), request.share
-    )
+    outputs = [request.output(stream.name) for stream in encoder.streams]
+    key = _key(request)
+    parts = PartsFolder(half(outputs[0], ".parts"), key, request.share)
     if not request.overwrite and not parts.folder.is_dir():
-        _require_absent([request.output(stream.name) for stream in encoder.streams])
+        there = finished_files(outputs, key)
+        if there:
+            return _nothing_to_do(there)
+        _require_absent(outputs)
     every = shards(request.inputs, request.chunk_bytes)
     mine = request.share.of(every)
     with parts.held():
@@ -87,6 +83,7 @@ def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
                     parts.remove()
                     raise _nothing(request, reports)
                 files = _join(request, encoder, parts.folder, reports)
+                record(files, key)
                 parts.remove()
             else:
                 files = ()
@@ -98,6 +95,19 @@ def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
         empty=sum(report.empty for report in reports),
         bad=tuple(one for report in reports for one in report.bad),
         resumed=resumed,
+    )
+
+
+def _nothing_to_do(files: tuple[Written, ...]) -> PrepareResult:
+    return PrepareResult(
+        files=files,
+        shards=0,
+        documents=files[0].documents,
+        tokens=files[0].tokens,
+        empty=0,
+        bad=(),
+        resumed=0,
+        was_there=True,
     )
 
 

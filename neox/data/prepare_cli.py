@@ -106,6 +106,9 @@ def _print_prepared(
         print(f"left out {place}: {reason}", file=sys.stderr)
     for file in result.files:
         print(f"{file.prefix}.bin, .idx: {file.documents:,} documents, {file.tokens:,} tokens")
+    if result.was_there:
+        print("already made from this input with these settings; --overwrite makes it again")
+        return
     notes = [f"{total / 1e6:.1f} MB of text in {seconds:.1f} s, {request.workers} workers"]
     if request.share.world > 1:
         here = f"rank {request.share.rank} of {request.share.world}"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from neox.run.exit_codes import ExitCode
+from neox.submit.agreeing import YES, Spending, agreed_twice, check_up_to, spending
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import print_json
 from neox.submit.edge import Surroundings
@@ -52,6 +53,9 @@ def _write_and_submit(
     from neox.submit.record import write_run  # noqa: PLC0415  (--print does without these)
     from neox.submit.submitting import Submitter, run_here, submit  # noqa: PLC0415
 
+    spent = spending((prepared.plan,))
+    if given.yes and not given.here:
+        check_up_to(spent, given.up_to, asks=asks(given, around))
     written = write_run(prepared, given.existing)
     prepared = written.prepared
     submitter = Submitter(runner=runner, around=around)
@@ -59,7 +63,9 @@ def _write_and_submit(
         _say(given, prepared, written=True)
         return run_here(prepared, submitter)
     refusal = prepared.plan.refusal
-    if refusal is not None or not _agreed(given, prepared, around):
+    if not given.json:
+        _say(given, prepared, written=True)
+    if refusal is not None or not agreed(given, "Submit", spent, around):
         return _stopped_after_writing(given, written, refusal)
     jobs = submit(prepared, submitter, links=prepared.plan.chain, accept_edited=False)
     return _submitted(given, prepared, jobs)
@@ -98,11 +104,6 @@ def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings)
 
 
 def _check_combination(given: RunArguments) -> None:
-    if not given.configs:
-        raise UsageError(
-            "which config? give one or more YAML files, configs/20B.yml for instance; "
-            "see neox-submit --help"
-        )
     if given.seconds_per_step is not None and given.chain != "auto":
         raise UsageError("--seconds-per-step is what --chain auto plans with: give both")
     if given.print_only and given.json:
@@ -152,25 +153,29 @@ def _unwritten(review: str) -> str:
     return f"{review.partition('  written ')[0]}  dry run   nothing was written"
 
 
-def _agreed(given: RunArguments, prepared: Prepared, around: Surroundings) -> bool:
-    """Show the review and ask."""
-    if not given.json:
-        _say(given, prepared, written=True)
-    return agreed(given, "Submit", prepared, around)
+def asks(given: RunArguments, around: Surroundings) -> bool:
+    """Whether there is a person who can be asked."""
+    return around.interactive and not given.json
 
 
-def agreed(given: RunArguments, what: str, prepared: Prepared, around: Surroundings) -> bool:
-    """The person's answer; nobody there to ask means no."""
-    if given.yes:
-        return True
-    if not around.interactive or given.json:
-        return False
+def agreed(given: RunArguments, what: str, spent: Spending, around: Surroundings) -> bool:
+    """The person's answer, twice for what is dear; nobody there to ask means no."""
+    if given.yes and not asks(given, around):
+        return True  # what is dear was refused before anything was written
+    if not given.yes:
+        if not asks(given, around):
+            return False
+        if answer(f"{what} to {spent.site}? [y/N] ").strip().lower() not in YES:
+            return False
+    return agreed_twice(spent, given.up_to, answer)
+
+
+def answer(question: str) -> str:
     try:
-        answer = input(f"{what} to {prepared.plan.site.name}? [y/N] ")
+        return input(question)
     except EOFError:  # Ctrl-D
         print()
-        return False
-    return answer.strip().lower() in ("y", "yes")
+        return ""
 
 
 def _stopped_after_writing(given: RunArguments, written: "Written", refusal: str | None) -> int:

@@ -44,6 +44,11 @@ def prepare(request: Request, around: Surroundings) -> Prepared:
 
     site = load_site(request.site, shelf("sites", environ=around.environ, cwd=around.cwd))
     job = load_job(request.job, shelf("jobs", environ=around.environ, cwd=around.cwd))
+    if not request.configs and (job.ranks == "per-gpu" or job.needs.checkpoint):
+        raise UsageError(
+            "which config? give one or more YAML files, configs/20B.yml for instance; "
+            "see neox-submit --help"
+        )
     given = load(request.configs, request.overrides, job.config, f"jobs/{job.name}.toml")
     given = with_vocabulary(given)
     request = dataclasses.replace(request, hosts=_hosts(site, given, around))

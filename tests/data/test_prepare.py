@@ -56,7 +56,8 @@ def test_documents_in_order_with_eod(vocabulary, lines, tmp_path):
         text + "<|endoftext|>" for text in TEXTS
     ]
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["in.jsonl", "o_text_document.bin", "o_text_document.idx"]
+    ours = [f"o_text_document.{end}" for end in ("bin", "idx", "json")]
+    assert names == ["in.jsonl", *ours]
 
 
 def test_gzip_workers_and_chunks_change_nothing(vocabulary, lines, tmp_path):
@@ -154,9 +155,21 @@ def test_what_cannot_be_done_is_said_in_one_message(vocabulary, lines, tmp_path,
 
 def test_existing_output_is_not_replaced_unasked(vocabulary, lines, tmp_path, capsys):
     assert cli.main(arguments(vocabulary, lines, tmp_path / "o")) == 0
-    assert cli.main(arguments(vocabulary, lines, tmp_path / "o")) == 3
+    other = arguments(vocabulary, lines, tmp_path / "o", "--append-eod")
+    assert cli.main(other) == 3
     assert "--overwrite" in capsys.readouterr().err
-    assert cli.main(arguments(vocabulary, lines, tmp_path / "o", "--overwrite")) == 0
+    assert cli.main([*other, "--overwrite"]) == 0
+
+
+def test_what_is_made_is_not_made_again(vocabulary, lines, tmp_path, capsys):
+    same = arguments(vocabulary, lines, tmp_path / "o")
+    assert cli.main(same) == 0
+    made = (tmp_path / "o_text_document.bin").stat().st_mtime_ns
+    assert cli.main(same) == 0
+    assert "already made from this input" in capsys.readouterr().out
+    assert (tmp_path / "o_text_document.bin").stat().st_mtime_ns == made
+    lines.write_text(lines.read_text() + '{"text": "more"}\n')
+    assert cli.main(same) == 3  # another input
 
 
 def test_inspect_says_entropy_of_each_part(vocabulary, lines, tmp_path, capsys):
