@@ -347,8 +347,8 @@ class Policy(Frozen):
     submit: bool = True  # false: a retired machine; scripts render, and are not submitted
     since: str | None = None  # with submit = false: the date
     reason: str | None = None  # and why
-    max_chain: int | None = None  # links queued at once
-    confirm_node_hours: float | None = None  # ask once more above this
+    max_chain: int | None = None  # links of a chain; a longer one is refused
+    confirm_node_hours: float = 1000.0  # a submission of more is agreed to twice
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

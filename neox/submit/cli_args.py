@@ -41,6 +41,7 @@ class RunArguments:
     print_only: bool
     dry_run: bool
     yes: bool
+    up_to: float | None  # node-hours agreed to without a second question
     here: bool
     existing: Literal["refuse", "continue", "fresh"]
     json: bool
@@ -57,6 +58,7 @@ class VerbArguments:
     rank: int | None
     follow: bool
     accept_edited: bool
+    up_to: float | None
     json: bool
 
 
@@ -88,6 +90,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("--nodes", type=_count)
     parser.add_argument("--chain", type=_count_or_auto)
     parser.add_argument("--seconds-per-step", type=_seconds)
+    parser.add_argument("--up-to", type=_node_hours)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("-d", "--config-dir", type=Path, default=Path())
     for name in RAW:
@@ -128,6 +131,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         print_only=arguments["print"],
         dry_run=arguments["dry_run"],
         yes=arguments["yes"],
+        up_to=arguments["up_to"],
         here=arguments["here"],
         existing=_existing(arguments["continue"], arguments["fresh"]),
         json=arguments["json"],
@@ -143,12 +147,14 @@ def parse_verb(verb: str, argv: Sequence[str]) -> VerbArguments:
     if verb in ("submit", "chain"):
         parser.add_argument("--chain", type=_count)
         parser.add_argument("--accept-edited", action="store_true")
+        parser.add_argument("--up-to", type=_node_hours)
     if verb == "logs":
         parser.add_argument("--rank", type=_rank)
         parser.add_argument("--follow", "-f", action="store_true")
     given, unknown = parser.parse_known_intermixed_args(list(argv))
     _refuse_unknown(parser, unknown)
-    arguments = {"chain": None, "accept_edited": False, "rank": None, "follow": False} | vars(given)
+    absent = {"chain": None, "accept_edited": False, "up_to": None, "rank": None, "follow": False}
+    arguments = absent | vars(given)
     if arguments["run"] is None and verb != "status":
         raise UsageError(f"{verb} which run? neox-submit {verb} RUN, the folder runs/NAME")
     return VerbArguments(
@@ -159,6 +165,7 @@ def parse_verb(verb: str, argv: Sequence[str]) -> VerbArguments:
         rank=arguments["rank"],
         follow=arguments["follow"],
         accept_edited=arguments["accept_edited"],
+        up_to=arguments["up_to"],
         json=arguments["json"],
     )
 
@@ -266,6 +273,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
+
+
+def _node_hours(text: str) -> float:
+    plain = text.replace(",", "")
+    if not plain.isdecimal() or int(plain) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of node-hours")
+    return float(plain)
 
 
 def _profile_ranks(text: str) -> ProfileRanks:

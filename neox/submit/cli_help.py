@@ -50,6 +50,7 @@ how far to go
   --print              print job.sh and write nothing
   --dry-run            plan and review, and write nothing
   --yes                submit without asking
+  --up-to NODE_HOURS   agree to a dear submission (policy.confirm_node_hours) beforehand
   --here               run now, inside the allocation this shell has
   --json               print one JSON object instead of text
 

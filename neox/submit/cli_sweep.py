@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neox.run.exit_codes import ExitCode
+from neox.submit.agreeing import check_up_to, spending
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import columns, print_json
-from neox.submit.cli_run import agreed, request_of, say_submitted
+from neox.submit.cli_run import agreed, asks, request_of, say_submitted
 from neox.submit.edge import Surroundings
 from neox.submit.manifest import summary
 from neox.submit.preparing import Prepared, prepare
@@ -32,11 +33,14 @@ def plan_and_submit_sweep(
     runs = _prepared(given, argv, around, folder, wanted)
     if given.dry_run:
         return _say(given, folder, wanted, runs, written=False)
+    spent = spending(tuple(prepared.plan for prepared in runs))
+    if given.yes:
+        check_up_to(spent, given.up_to, asks=asks(given, around))
     write_sweep(folder, runs)
     if not given.json:
         _say(given, folder, wanted, runs, written=True)
     refusal = runs[0].plan.refusal
-    if refusal is None and agreed(given, f"Submit {len(runs)} runs", runs[0], around):
+    if refusal is None and agreed(given, f"Submit {len(runs)} runs", spent, around):
         return _submit(given, folder, runs, Submitter(runner=runner, around=around))
     if given.json:
         _say(given, folder, wanted, runs, written=True)

@@ -1,12 +1,14 @@
 """Verbs on a run that exists: submit, chain, status, logs, stop, cancel, explain."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 from neox.run.exit_codes import ExitCode
 from neox.run.paths import RunPaths
 from neox.submit.cli_args import VerbArguments
 from neox.submit.cli_output import print_json
-from neox.submit.cli_run import say_submitted
+from neox.submit.cli_run import answer, say_submitted
 from neox.submit.edge import Surroundings
 from neox.submit.manifest import read_manifest
 from neox.submit.refusal import RunDirectoryError
@@ -83,6 +85,9 @@ def _act_on_sweep(
         )
     from neox.submit.submissions import submissions  # noqa: PLC0415
 
+    if given.verb == "submit":
+        _agree(given, tuple(run for run in runs if not submissions(run)), around)
+        given = replace(given, up_to=math.inf)  # agreed to for all of them together
     for run in runs:
         if given.verb == "submit" and submissions(run):
             print(f"{run.name}: was submitted before")
@@ -101,21 +106,35 @@ def _submit(given: VerbArguments, run: RunPaths, around: Surroundings, runner: R
     from neox.submit.run_files import prepare_again  # noqa: PLC0415
     from neox.submit.submitting import Submitter, extend, submit  # noqa: PLC0415
 
+    _agree(given, (run,), around)
     prepared = prepare_again(run)
     submitter = Submitter(runner=runner, around=around)
+    links = given.chain or (prepared.plan.chain if given.verb == "submit" else 1)
     if given.verb == "submit":
-        links = given.chain or prepared.plan.chain
         jobs = submit(prepared, submitter, links=links, accept_edited=given.accept_edited)
     else:
-        jobs = extend(
-            prepared, submitter, links=given.chain or 1, accept_edited=given.accept_edited
-        )
+        jobs = extend(prepared, submitter, links=links, accept_edited=given.accept_edited)
     if given.json:
         submitted = [{"link": job.link, "job": job.job_id} for job in jobs]
         print_json({"run": str(run.root), "submitted": submitted})
     else:
         say_submitted(jobs)
     return ExitCode.DONE
+
+
+def _agree(given: VerbArguments, runs: tuple[RunPaths, ...], around: Surroundings) -> None:
+    """Whoever types `submit` has said yes once; what is dear is asked a second time."""
+    from neox.submit.agreeing import DearError, agreed_twice, check_up_to, spending  # noqa: PLC0415
+    from neox.submit.run_files import prepare_again  # noqa: PLC0415
+
+    if not runs or given.up_to == math.inf:
+        return
+    plans = tuple(prepare_again(run).plan for run in runs)
+    links = given.chain if given.verb == "submit" else given.chain or 1
+    spent, asks = spending(plans, links), around.interactive and not given.json
+    check_up_to(spent, given.up_to, asks=asks)
+    if asks and not agreed_twice(spent, given.up_to, answer):
+        raise DearError("not agreed to; nothing was submitted")
 
 
 def _status(

@@ -158,7 +158,7 @@ class Chain:
 
 def chain_of(site: Profile, queue: Queue, wanted: int) -> Chain:
     """As many links at once as the queue lets one person hold in it."""
-    caps = [cap for cap in _caps(site, queue) if cap is not None]
+    caps = [cap for cap in _caps(queue) if cap is not None]
     now = min([wanted, *caps])
     if now == wanted:
         return Chain(wanted=wanted, now=wanted)
@@ -176,6 +176,11 @@ def chain_problem(site: Profile, queue: Queue, job: JobKind, request: Request) -
         return Problem(about="chain", text=f"--chain {wanted}: a chain has at least one link")
     if wanted == 1:
         return None
+    most = site.policy.max_chain
+    if most is not None and wanted > most:
+        text = f"--chain {wanted}: {site.name} allows {most} links (policy.max_chain)"
+        fewer = iter([Remedy(say=f"--chain {most}", request=replace(request, chain=most))])
+        return Problem(about="chain", text=text, remedies=(fewer,))
     one = iter([Remedy(say="--chain 1", request=replace(request, chain=1))])
     if not job.chain:
         text = f"--chain {wanted}: a {job.name} job is one link"
@@ -192,11 +197,10 @@ def chain_problem(site: Profile, queue: Queue, job: JobKind, request: Request) -
     return None
 
 
-def _caps(site: Profile, queue: Queue) -> tuple[int | None, ...]:
+def _caps(queue: Queue) -> tuple[int | None, ...]:
     """Every limit that also counts jobs which wait for another one.
 
     `eligible` and `running` do not: a link that waits for the one before it is neither.
     """
     scopes: tuple[Caps, ...] = (queue.per_user, queue.total)
-    held = tuple(cap for scope in scopes for cap in (scope.queued, scope.any))
-    return (*held, site.policy.max_chain)
+    return tuple(cap for scope in scopes for cap in (scope.queued, scope.any))

@@ -8,6 +8,7 @@ from neox.config.spec import not_yet
 from neox.plugins import PluginError
 from neox.run.paths import RunPaths
 from neox.sites.profile import Profile
+from neox.submit.agreeing import node_hours
 from neox.submit.cost import cost_of
 from neox.submit.job_kind import JobKind
 from neox.submit.origin import site_origin
@@ -162,11 +163,11 @@ def _stage_warning(site: Profile, nodes: int) -> str | None:
 
 
 def _dear_warning(site: Profile, request: Request, sized: Sized) -> str | None:
+    hours = node_hours(sized.nodes, sized.seconds, request.chain or 1)
     limit = site.policy.confirm_node_hours
-    hours = sized.nodes * sized.seconds / 3600 * (request.chain or 1)
-    if limit is None or hours <= limit:
+    if hours <= limit:
         return None
-    return f"{hours:,.0f} node-hours: more than the {limit:,.0f} above which {site.name} asks twice"
+    return f"{hours:,.0f} node-hours: more than the {limit:,.0f} above which one agrees twice"
 
 
 def _questions(site: Profile, sized: Sized) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def submit(
             f"{run.root}: job {live[-1].job_id} (link {live[-1].link}) of this run still waits or "
             f"runs; for more links after it: neox-submit chain {run.root}"
         )
+    _check_chain(prepared.plan, links)
     for leftover in (run.halt, run.stop):  # from an earlier stop, cancel or failure
         _remove(leftover)
     return _queue(prepared, submitter, links, after=None)
@@ -68,6 +69,7 @@ def extend(
             f"now would end at once; when it is mended: neox-submit submit {run.root}"
         )
     live = live_jobs(run, submitter.runner, prepared.plan.site.scheduler.kind)
+    _check_chain(prepared.plan, len(live) + links)
     return _queue(prepared, submitter, links, after=live[-1] if live else None)
 
 
@@ -96,6 +98,15 @@ def check_not_done(run: RunPaths) -> None:
             f"{run.root}: the run is finished ({run.done} is there). To train further, begin a "
             "run from its weights: --fresh with finetune=true and load="
             f"{run.checkpoints}"
+        )
+
+
+def _check_chain(plan: "Plan", links: int) -> None:
+    most = plan.site.policy.max_chain
+    if most is not None and links > most:
+        raise RunDirectoryError(
+            f"{plan.run.root}: {links} links would wait or run, and {plan.site.name} allows {most} "
+            "(policy.max_chain); nothing was submitted"
         )
 
 
