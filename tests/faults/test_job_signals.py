@@ -55,7 +55,7 @@ def test_the_signal_ends_in_a_save_whenever_it_comes(here: Machine, phase: str, 
     assert not (here.state / "owner").exists()
 
 
-@pytest.mark.parametrize("name", ["slurm", "lsf", "openmpi", "local"])
+@pytest.mark.parametrize("name", ["slurm", "lsf", "pbs", "flux", "openmpi", "local"])
 def test_a_signal_as_the_ranks_leave_changes_no_code(here: Machine, name: plans.SiteName) -> None:
     here.submit(plans.plan(here.run, name, python=here.python))
     job = here.start(FAKE_END="done", FAKE_EXIT="0.2")
@@ -272,6 +272,16 @@ def test_the_timer_stops_a_job_that_nobody_warns(here: Machine) -> None:
     until(lambda: all(start_time(pid) is None for pid in family), "the timer is left")
 
 
+@pytest.mark.parametrize("name", ["pbs", "flux"])
+def test_schedulers_that_warn_nobody_leave_it_to_the_timer(
+    here: Machine, name: plans.SiteName
+) -> None:
+    here.submit(plans.plan(here.run, name, python=here.python, seconds=2, lead_seconds=1))
+    code, printed = here.finish(FAKE_END="stop")
+    assert code == 85, printed
+    assert (here.state / "saved.4711").exists()
+
+
 def test_a_job_that_does_not_heed_the_timer_is_ended(here: Machine) -> None:
     here.submit(local(here, seconds=2, lead_seconds=1))
     assert here.finish(FAKE_END="done", FAKE_START="60")[0] == 75
@@ -307,6 +317,33 @@ def test_the_scheduler_is_asked_about_the_owner(here: Machine, state: str, code:
     own(here, "4000 0 elsewhere 1 1")
     here.submit(slurm(here))
     assert here.finish(FAKE_STATE=state)[0] == code
+
+
+QSTAT = "Job Id: 4000.pbs01\n    job_state = {}\n    Variable_List = A=job_state = R"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "code"),
+    [
+        ("pbs", QSTAT.format("R"), 4),
+        ("pbs", QSTAT.format("S"), 4),
+        ("pbs", QSTAT.format("Q"), 0),
+        ("pbs", QSTAT.format("F"), 0),
+        ("pbs", "qstat: Unknown Job Id 4000.pbs01", 0),
+        ("pbs", "qstat: 4000.pbs01 Job has finished, use -x or -H to obtain ...", 0),
+        ("flux", "RUN", 4),
+        ("flux", "SCHED", 0),
+        ("flux", "INACTIVE", 0),
+        ("flux", "flux-jobs: ERROR: JobID 4000 unknown", 0),
+    ],
+)
+def test_pbs_and_flux_are_asked_about_the_owner(
+    here: Machine, name: plans.SiteName, answer: str, code: int
+) -> None:
+    own(here, "4000 0 elsewhere 1 1")
+    here.submit(plans.plan(here.run, name, python=here.python))
+    said = "1" if "4000 " in answer else "0"
+    assert here.finish(FAKE_STATE=answer, FAKE_STATE_CODE=said)[0] == code
 
 
 def test_an_unknown_job_is_dead_and_a_silent_scheduler_decides_nothing(here: Machine) -> None:

@@ -32,16 +32,21 @@ from neox.submit.plan import (
 from neox.submit.request import Request
 from neox.submit.words import Literal, ShellVar, Word, literal
 
-SiteName = Choice["slurm", "lsf", "openmpi", "local"]
+SiteName = Choice["slurm", "lsf", "pbs", "flux", "openmpi", "local"]
+MPI = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE")
 VARIABLES = {
     "slurm": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"),
     "lsf": ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK", "JSM_NAMESPACE_SIZE"),
-    "openmpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_SIZE"),
+    "pbs": MPI,
+    "flux": MPI,
+    "openmpi": MPI,
     "local": ("RANK", "LOCAL_RANK", "WORLD_SIZE"),
 }
 ARGV: dict[str, tuple[Word, ...]] = {
     "slurm": (literal("srun"), literal("--ntasks=2"), literal("--kill-on-bad-exit=1")),
     "lsf": (literal("jsrun"), literal("-n1"), literal("-a2")),
+    "pbs": (literal("mpirun"), literal("-np"), literal("2")),
+    "flux": (literal("mpirun"), literal("-np"), literal("2")),
     "openmpi": (
         literal("mpirun"),
         literal("--hostfile"),
@@ -49,11 +54,13 @@ ARGV: dict[str, tuple[Word, ...]] = {
     ),
     "local": (),
 }
-SCHEDULERS = {"slurm": "slurm", "lsf": "lsf", "openmpi": "local", "local": "local"}
-LAUNCHERS = {"slurm": "srun", "lsf": "jsrun", "openmpi": "openmpi", "local": "spawn"}
+SCHEDULERS = {"openmpi": "local"}  # where it is not the site's name
+LAUNCHERS = {"slurm": "srun", "lsf": "jsrun", "local": "spawn"}  # the others: Open MPI
 MASTERS = {
     "slurm": "first-host",
     "lsf": "lsf-hostfile",
+    "pbs": "pbs-nodefile",
+    "flux": "flux-first-host",
     "openmpi": "host-list",
     "local": "localhost",
 }
@@ -67,8 +74,12 @@ def site(name: SiteName, *, modules: Modules | None = None) -> Profile:
         name=name,
         title=f"a {name} machine",
         status="draft",
-        scheduler=Scheduler(kind=SCHEDULERS[name]),  # type: ignore[arg-type]
-        launcher=Launcher(kind=LAUNCHERS[name], binding="none", master=MASTERS[name]),  # type: ignore[arg-type]
+        scheduler=Scheduler(kind=SCHEDULERS.get(name, name)),
+        launcher=Launcher(
+            kind=LAUNCHERS.get(name, "openmpi"),  # type: ignore[arg-type]
+            binding="none",
+            master=MASTERS[name],  # type: ignore[arg-type]
+        ),
         node_types=(NodeType(cores=4, numa=("0-3",), memory_gb=8),),
         queues=(
             Queue(name="batch", default_seconds=3600, bins=(Bin(low=1, high=9, seconds=7200),)),
@@ -133,7 +144,7 @@ def plan(
             size_variable=size,
         ),
         directives=()
-        if SCHEDULERS[name] == "local"
+        if SCHEDULERS.get(name, name) == "local"
         else (Directive(text="--time=1:00:00", origin=ORIGIN),),
         variables=(Variable(name="OMP_NUM_THREADS", value=literal("2"), origin=ORIGIN),),
         rank_variables=(

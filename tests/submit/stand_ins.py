@@ -111,16 +111,27 @@ while ((left > 0)); do
 done
 exit "$failed"
 """
-# Plays a container whose command stands before Python.
-CONTAINER = """#!/bin/bash
-printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/inside.${RANK-job}"
+# Plays a container or a profiler, whose command stands before Python.
+AROUND_PYTHON = """#!/bin/bash
+printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/${0##*/}.${RANK-job}"
 while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
 exec "$@"
 """
 CONTAINERS = ("apptainer", "ch-run", "shifter", "singularity")
+PROFILERS = ("nsys", "rocprof", "rocprofv2", "rocprofv3")
 SCONTROL = """#!/bin/bash
 [[ "$*" == "show hostnames $SLURM_JOB_NODELIST" ]] || exit 1
 printf '%s\\n' ${FAKE_HOSTS:-node1 node2}
+"""
+# Plays what a job asks of Flux itself.
+FLUX = """#!/bin/bash
+case "$1 $2" in
+"getattr jobid") echo f2PS ;;
+"job id") [[ "$*" == "job id --to=dec f2PS" ]] && echo 4711 ;;
+"exec -r") [[ "$*" == "exec -r 0 hostname" ]] && echo "${FAKE_HOSTS:-node1}" ;;
+"--parent jobs") echo "${FAKE_STATE-}"; exit "${FAKE_STATE_CODE:-0}" ;;
+*) exit 64 ;;
+esac
 """
 QUEUE = """#!/bin/bash
 echo "${FAKE_STATE-}"
@@ -178,7 +189,9 @@ class Machine:
 
     def finish(self, link: int = 1, root: Path | None = None, **environ: str) -> tuple[int, str]:
         """Run the job to its end: its exit code and all it printed."""
-        return ended(self.start(link, root, **environ))
+        code, printed = ended(self.start(link, root, **environ))
+        kept = (root or self.run) / "logs" / "4711.out"  # PBS: a job writes to its log itself
+        return code, printed + (kept.read_text() if kept.exists() else "")
 
     def wait_for(self, name: str, seconds: float = 15) -> None:
         until((self.state / name).exists, f"{name} never appeared", seconds)
@@ -212,11 +225,14 @@ def machine(folder: Path) -> Machine:
     programs = folder / "bin"
     programs.mkdir()
     texts = {"python": PYTHON, "scontrol": SCONTROL, "squeue": QUEUE, "bjobs": QUEUE}
+    texts |= {"qstat": QUEUE, "flux": FLUX}
     texts |= dict.fromkeys(("srun", "jsrun", "mpirun"), LAUNCHER)
-    texts |= dict.fromkeys(CONTAINERS, CONTAINER)
+    texts |= dict.fromkeys((*CONTAINERS, *PROFILERS), AROUND_PYTHON)
     for name, text in texts.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
+    nodefile = folder / "pbs-nodes"
+    nodefile.write_text("node1.hsn.example.org\nnode2.hsn.example.org\n")
     hostfile = folder / "lsf-hosts"
     hostfile.write_text("launch1\n" + "node1\n" * 4 + "node2\n" * 4)
     made.environ = {
@@ -227,6 +243,8 @@ def machine(folder: Path) -> Machine:
         "SLURM_JOB_ID": "4711",
         "SLURM_JOB_NODELIST": "node[1-2]",
         "LSB_JOBID": "4711",
+        "PBS_JOBID": "4711.pbs01",
+        "PBS_NODEFILE": str(nodefile),
         "LSB_DJOB_HOSTFILE": str(hostfile),
         "BASH_FUNC_module%%": MODULE,
     }

@@ -39,6 +39,11 @@ def with_binding(plan: Plan, binding: str) -> Plan:
     return dataclasses.replace(plan, site=dataclasses.replace(plan.site, launcher=launcher))
 
 
+def with_suffix(plan: Plan, suffix: str) -> Plan:
+    launcher = dataclasses.replace(plan.site.launcher, master_suffix=suffix)
+    return dataclasses.replace(plan, site=dataclasses.replace(plan.site, launcher=launcher))
+
+
 # what no shipped site shows: many ranks, taskset, every kind of site with --here
 VARIANTS: dict[str, Callable[[Plan], Plan]] = {
     "slurm-many": lambda plan: dataclasses.replace(plan, nodes=200),
@@ -47,6 +52,9 @@ VARIANTS: dict[str, Callable[[Plan], Plan]] = {
         p, request=dataclasses.replace(p.request, here=True)
     ),
     "lsf-nosignal": lambda p: dataclasses.replace(p, job=dataclasses.replace(p.job, signal=False)),
+    "pbs-requeue": lambda p: dataclasses.replace(p, site=dataclasses.replace(p.site, requeue=True)),
+    "pbs-suffix": lambda p: with_suffix(p, ".hsn.example.org"),
+    "flux-suffix": lambda p: with_suffix(p, "i"),
     "local-unset": lambda plan: dataclasses.replace(plan, unset=("TMPDIR",)),
 }
 
@@ -79,7 +87,14 @@ def environment(machine: Machine, rank: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "address"), [("slurm", "node1"), ("lsf", "node1"), ("openmpi", "node1")]
+    ("name", "address"),
+    [
+        ("slurm", "node1"),
+        ("lsf", "node1"),
+        ("pbs", "node1.hsn.example.org"),
+        ("flux", "node1"),
+        ("openmpi", "node1"),
+    ],
 )
 def test_the_first_host_is_the_masters(
     machine: Machine, name: plans.SiteName, address: str
@@ -87,6 +102,41 @@ def test_the_first_host_is_the_masters(
     machine.submit(plans.plan(machine.run, name, python=machine.python))
     assert machine.finish()[0] == 0
     assert environment(machine, 0)["MASTER_ADDR"] == address
+
+
+@pytest.mark.parametrize(
+    ("suffix", "address"), [("i", "node1.hsn.example.orgi"), (".ib", "node1.ib")]
+)
+def test_a_suffix_extends_a_name_or_takes_the_place_of_its_domain(
+    machine: Machine, suffix: str, address: str
+) -> None:
+    made = plans.plan(machine.run, "pbs", python=machine.python)
+    machine.submit(with_suffix(made, suffix))
+    assert machine.finish()[0] == 0
+    assert environment(machine, 0)["MASTER_ADDR"] == address
+
+
+@pytest.mark.parametrize(("count", "number"), [("", "0"), ("    run_count = 3", "3")])
+def test_pbs_counts_the_runs_of_a_job_that_it_may_run_again(
+    machine: Machine, count: str, number: str
+) -> None:
+    made = plans.plan(machine.run, "pbs", python=machine.python)
+    again = dataclasses.replace(made, site=dataclasses.replace(made.site, requeue=True))
+    machine.submit(again)
+    job = machine.start(FAKE_STATE=f"Job Id: 4711.pbs01\n{count}", FAKE_START="3")
+    machine.wait_for("phase.start.0")
+    owner = (machine.state / "owner" / "job").read_text().split()
+    assert owner[:2] == ["4711", number]
+    assert ended(job)[0] == 0
+
+
+def test_inside_an_allocation_of_pbs_the_output_is_the_terminals(machine: Machine) -> None:
+    made = plans.plan(machine.run, "pbs", python=machine.python)
+    here = dataclasses.replace(made, request=dataclasses.replace(made.request, here=True))
+    machine.submit(here)
+    code, printed = ended(machine.start())
+    assert code == 0
+    assert "hello from the entry" in printed
 
 
 def test_the_first_of_9408_hosts(machine: Machine) -> None:
