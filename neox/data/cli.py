@@ -1,4 +1,4 @@
-"""`neox data prepare | merge | verify | inspect | count`."""
+"""`neox data prepare | maps | merge | verify | inspect | count`."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from neox.data import prepare_cli
 from neox.data.errors import DataError
 from neox.data.inspection import Description, describe
+from neox.data.maps import build_maps, config_with_data
 from neox.data.merging import merge, verify
 from neox.data.splits import Part, split_range
 from neox.data.token_file import TokenFile
@@ -21,6 +22,8 @@ def main(argv: Sequence[str]) -> int:
     """Run a verb of `neox data`; errors are one message and code 3, wrong usage is code 2."""
     verbs: dict[str, Callable[[argparse.Namespace], None]] = {
         "prepare": prepare_cli.run,
+        "job": _job,
+        "maps": _maps,
         "inspect": _inspect,
         "count": _count,
         "merge": _merge,
@@ -28,6 +31,21 @@ def main(argv: Sequence[str]) -> int:
     }
     arguments = _parser().parse_args(argv)
     return run_verb("neox data", lambda: verbs[arguments.verb](arguments))
+
+
+def _job(arguments: argparse.Namespace) -> None:
+    config = config_with_data(arguments.run_yml, arguments.ranks)
+    if config is None:
+        prepare_cli.run(arguments)
+    elif prepare_cli.share().rank == 0:  # one process builds them; others find them
+        build_maps(config)
+
+
+def _maps(arguments: argparse.Namespace) -> None:
+    config = config_with_data(arguments.run_yml, arguments.ranks)
+    if config is None:
+        raise DataError(f"{arguments.run_yml}: neither data_path nor train_data_paths is given")
+    build_maps(config)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -99,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="neox data", description="Prepare and look at data.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     prepare_cli.add_arguments(verbs.add_parser("prepare", help="turn text into token files"))
+    maps = verbs.add_parser("maps", help="build the index maps of a run before it starts")
+    job = verbs.add_parser("job", help="maps of a run whose config names token files, else prepare")
+    for one in (maps, job):
+        one.add_argument("run_yml", type=Path, metavar="RUN_YML", help="the run's config")
+        one.add_argument("--ranks", type=positive, help="ranks of the run, not of this job")
+    prepare_cli.add_arguments(job)
     inspect = verbs.add_parser("inspect", help="say what a token file holds, and check it")
     inspect.add_argument("prefix", metavar="PREFIX", help="path without .bin or .idx")
     inspect.add_argument("--document", type=whole, metavar="N", help="print this one, from 0")

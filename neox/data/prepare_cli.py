@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
         chunk_bytes=_chunk_bytes(arguments.chunk_mb, total),
         skip_bad=arguments.skip_bad,
         overwrite=arguments.overwrite,
-        share=_share(),
+        share=share(),
     )
     shown = arguments.progress or sys.stderr.isatty()
     begin = time.monotonic()
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"unigram entropy {unigram_entropy(file, range(len(file))):.4f} nats per token")
 
 
-def _share() -> Share:
+def share() -> Share:
     """Which shards are this process's: all of them, unless a launcher made it a rank of several."""
     try:
         here = read_rank(os.environ)

@@ -67,7 +67,7 @@ def heading(plan: Plan) -> str:
 def _what(plan: Plan) -> Iterator[str]:
     files = " ".join(map(str, plan.request.configs))
     if not plan.geometry:
-        yield f"{plan.job.title}; {files}"
+        yield f"{plan.job.title}; {files}" if files else plan.job.title
         return
     yield f"{plan.job.title}: {_parameters(plan)}; {files}"
     steps, length = plan.config.training.train_iters, plan.config.model.seq_length
