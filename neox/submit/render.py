@@ -6,7 +6,7 @@ a script is an error. Jinja2 is imported only when something is rendered.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +83,7 @@ def _render(templates: "Environment", name: str, plan: Plan, page: JobPage | Ran
         "name": _variable_name,
         "directive_line": _directive_line,
         "command": _command,
+        "array": _array,
     }
     return templates.get_template(name).render(plan=plan, page=page, **words)
 
@@ -117,15 +118,31 @@ def _directive_line(directive: Directive) -> Shell:
 
 def _command(words: tuple[Word | Shell, ...], indent: int) -> Shell:
     """A command on lines that fit the page, `indent` columns in."""
-    return Shell((" \\\n" + " " * (indent + 2)).join(_filled(words, WIDTH - 4 - indent)))
+    lines = _filled(map(_shown_word, words), WIDTH - 4 - indent)
+    return Shell((" \\\n" + " " * (indent + 2)).join(lines))
 
 
-def _filled(words: tuple[Word | Shell, ...], width: int) -> Iterator[str]:
+def _array(words: tuple[Word, ...], indent: int) -> Shell:
+    """The elements of an array, on lines that fit the page."""
+    lines = _filled(map(_element, words), WIDTH - 4 - indent)
+    return Shell(("\n" + " " * (indent + 2)).join(lines))
+
+
+def _shown_word(word: Word | Shell) -> str:
+    return word.text if isinstance(word, Shell) else shell_word(word)
+
+
+def _element(word: Word) -> str:
+    """A bare comma would look like one that parts elements, which it does not."""
+    printed = shell_word(word)
+    return f"'{printed}'" if "," in printed and not {"'", '"'} & set(printed) else printed
+
+
+def _filled(words: Iterable[str], width: int) -> Iterator[str]:
     line = ""
     for word in words:
-        printed = word.text if isinstance(word, Shell) else shell_word(word)
-        if line and len(line) + 1 + len(printed) > width:
+        if line and len(line) + 1 + len(word) > width:
             yield line
             line = ""
-        line = f"{line} {printed}" if line else printed
+        line = f"{line} {word}" if line else word
     yield line

@@ -6,7 +6,7 @@ container run every case inside it; `container` is for sites where a person brin
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -33,17 +33,26 @@ ONE_MACHINE = frozenset({"local"})
 class Kind:
     """What is typed beside site, nodes and config, and which link's scripts are kept."""
 
-    typed: tuple[str, ...] = ()
+    typed: Callable[[Profile], tuple[str, ...]] = lambda _: ()
     link: int = 1
     # site -> the profile that is asked for in its place; None: every site, as it is
     profiles: Mapping[str, str] | None = None
     keeps_rank: bool = True  # false: rank.sh is that of `train`, with another number of the link
 
 
+def _profiler(profile: Profile) -> tuple[str, ...]:
+    """The profiler of the site's GPUs: torch's own where it is neither NVIDIA's nor AMD's."""
+    gpu = profile.node_types[0].gpu
+    arch = gpu.arch if gpu else ""
+    tool = "rocprof" if arch.startswith("gfx") else "torch" if arch.startswith("intel") else "nsys"
+    return ("--profile", tool, "--profile-ranks", "one-per-node", "--profile-steps", "10:12")
+
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "train": Kind(),
-        "chain": Kind(typed=("--chain", "2"), link=2, keeps_rank=False),
+        "chain": Kind(typed=lambda _: ("--chain", "2"), link=2, keeps_rank=False),
+        "profile": Kind(typed=_profiler),
         "container": Kind(
             profiles={
                 "frontier": "frontier-apptainer",
@@ -116,7 +125,7 @@ def request_for(site: str, nodes: int, kind: str = "train") -> Request:
     profile, account = profile_of(site, kind), ACCOUNTS.get(site)
     typed = ["--site", profile.name, "--nodes", str(nodes), "--time", "2:00:00"]
     typed += ["--account", account] if account else []
-    typed += [*KINDS[kind].typed, f"configs/{_config(site, nodes)}", *_batch(site, nodes)]
+    typed += [*KINDS[kind].typed(profile), f"configs/{_config(site, nodes)}", *_batch(site, nodes)]
     request = request_of(parse_run(typed), ("neox-submit", *typed), AROUND)
     by_hand = profile.scheduler.kind == "local" and site not in ONE_MACHINE
     return dataclasses.replace(

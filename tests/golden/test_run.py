@@ -67,7 +67,13 @@ def run(case: Case, folder: Path) -> None:
         assert words == ["-P", "-m", "neox.run.cli", "train", f"{link}/run.yml"]
         if made.container:
             inside = [plain(word, link) for word in made.container]
-            assert recorded(here, f"inside.{rank}") == [*inside, here.python, *words]
+            called = recorded(here, f"{inside[0]}.{rank}")
+            assert called[: len(inside)] == inside
+            assert called[-len(words) - 1 :] == [here.python, *words]
+    if made.profile and made.profile.command:  # on the first rank of each node
+        name = made.profile.command.rpartition("/")[2]
+        assert recorded(here, f"{name}.0")[-len(words) - 1 :] == [here.python, *words]
+        assert not (here.state / f"{name}.1").exists()
 
 
 def recorded(here: Machine, name: str) -> list[str]:

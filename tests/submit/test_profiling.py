@@ -49,7 +49,7 @@ def wrapped(rank_script: str) -> str:
 
 def test_nsys_as_the_predecessor_documents_it() -> None:
     assert wrapped(render(asked("juwels-booster", "nsys", account="zam"), link=1).rank) == (
-        '"$NEOX_PROFILER" profile --trace=cuda,nvtx --capture-range=cudaProfilerApi '
+        "\"$NEOX_PROFILER\" profile '--trace=cuda,nvtx' --capture-range=cudaProfilerApi "
         "--capture-range-end=stop --sample=none --cpuctxsw=none --kill=none "
         '--force-overwrite=true "--output=$run/profiles/$job_id.rank-$RANK"'
     )
@@ -111,7 +111,7 @@ def test_the_sites_module_comes_last_and_what_disturbs_goes() -> None:
     lines = made.job.splitlines()
     loads = [line for line in lines if line.startswith(("load ", "module unload"))]
     assert loads[-2:] == [
-        "module unload darshan-runtime || : # it disturbs the profiler",
+        "module unload darshan-runtime || :",
         "load rocprofiler",
     ]
     assert "profilers.rocprof" in "\n".join(explain(plan, made))
