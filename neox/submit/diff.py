@@ -50,7 +50,8 @@ def side_of_plan(title: str, prepared: "Prepared", link: int = 1) -> Side:
     from neox.submit.run_files import REVIEWED, files_of  # noqa: PLC0415
 
     files = files_of(prepared, link)
-    texts = {"plan": _plan_text(prepared.plan)} | {name: files[name].text for name in REVIEWED}
+    texts = {"plan": _plan_text(prepared.plan)}
+    texts |= {name: files[name].text for name in REVIEWED if name in files}
     return _side(title, texts, str(prepared.plan.run.root))
 
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal
 
 from neox.content import shelf
@@ -145,13 +145,27 @@ def _modules(site: "Profile", around: Surroundings) -> Iterator[Finding]:
 
 def _launcher(site: "Profile", around: Surroundings) -> Iterator[Finding]:
     """Only where the script starts its launcher on this machine."""
-    if site.launcher.kind != "openmpi" or site.scheduler.kind != "local":
+    if site.scheduler.kind != "local":
         return
-    if _found("mpirun", around):
-        yield Finding(level="ok", what="mpirun", text="found")
-    else:
-        cost = "no job can start; install Open MPI or load its module"
-        yield Finding(level="missing", what="mpirun", text=f"not on PATH: {cost}")
+    for command in _started_here(site):
+        if _found(command, around):
+            yield Finding(level="ok", what=PurePath(command).name, text="found")
+        else:
+            cost = "no job can start; install it, load its module, or name it as launcher.command"
+            text = f"{command} is not there: {cost}"
+            yield Finding(level="missing", what=PurePath(command).name, text=text)
+
+
+def _started_here(site: "Profile") -> tuple[str, ...]:
+    from neox.submit.launchers import program  # noqa: PLC0415
+
+    match site.launcher.kind:
+        case "spawn" | "torchrun":
+            return ()  # bash does, or the ranks' own Python
+        case "mpich" | "intelmpi" | "mvapich" | "openmpi" | "pdsh":
+            return (program(site), "ssh")
+        case _:
+            return (program(site),)
 
 
 def _run_area(around: Surroundings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from neox.sites.ranges import parse_cores, print_cores
 
 Cores = tuple[int, ...]
 # styles that can only count cores upwards, so that GPUs follow them: Perlmutter's come out reversed
-_FILLS_CORES: frozenset[BindingStyle] = frozenset({"closest", "cores"})
+_FILLS_CORES: frozenset[BindingStyle] = frozenset({"closest", "cores", "depth"})
 
 
 class LayoutError(ValueError):
@@ -58,6 +58,17 @@ def hardware_threads(node: NodeType, core: int) -> Cores:
     return tuple(first + step * thread for thread in range(node.threads_per_core))
 
 
+def threads_of(node: NodeType, cores: Cores) -> Cores:
+    """The hardware threads that a job uses of these cores, in order."""
+    return tuple(sorted(thread for core in cores for thread in hardware_threads(node, core)))
+
+
+def numbered_by_domain(node: NodeType, cores: Cores) -> Cores:
+    """The same cores as hwloc counts them logically: domain after domain."""
+    order = [core for text in node.numa for core in parse_cores(text)] or list(range(node.cores))
+    return tuple(order.index(core) for core in cores)
+
+
 def cpu_mask(node: NodeType, cores: Cores) -> int:
     """One bit for each hardware thread that a job uses of these cores."""
     return sum(1 << thread for core in cores for thread in hardware_threads(node, core))
@@ -71,8 +82,8 @@ def _beside_gpus(
 ) -> tuple[RankPlace, ...]:
     if ranks > node.gpus:
         raise LayoutError(
-            f"{ranks} ranks on a node with {node.gpus} GPUs; a rank needs a GPU of its own: "
-            f"num_gpus={node.gpus} or less"
+            f"{ranks} ranks on a node with {node.gpus} GPUs; a rank needs a GPU of its own, "
+            f"because NCCL refuses two on one: num_gpus={node.gpus} or less"
         )
     shares = _gpu_shares(node, gpu)
     chosen = _gpu_order(shares, ranks, binding)

@@ -2,18 +2,20 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal as Literally
 
 import neox
 from neox.sites.profile import NodeType, Profile
 from neox.sites.ranges import print_cores
-from neox.submit.layout import RankPlace, hardware_threads
-from neox.submit.plan import Plan
+from neox.submit.launchers import program
+from neox.submit.layout import RankPlace, threads_of
+from neox.submit.plan import NodeScript, Plan
 from neox.submit.profiler_page import ProfilerPage, profiler_page
 from neox.submit.quoting import Shell, shell_text
 from neox.submit.schedulers import scheduler
 from neox.submit.words import Literal, ShellVar, Word, literal
 
-STARTED_BY = {"srun": "srun", "jsrun": "jsrun", "openmpi": "mpirun", "spawn": "job.sh"}
 LOCAL_HOST = "127.0.0.1"
 EVERY_LOG_UP_TO = 256  # ranks; beyond it a folder of a file for each serves nobody
 NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--here"})
@@ -49,8 +51,24 @@ class JobPage:
     python_command: tuple[Word, ...]
     first_host: str
     layout_line: str
+    launcher: str
     spawn: bool
+    over_ssh: bool
+    where: Literally["machine"]
+    node_starts: Literally["ranks"]
     launch: tuple[Word, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePage:
+    link: int
+    launcher: str
+    where: Literally["node"]
+    node_starts: Literally["ranks", "torchrun"]
+    over_ssh: bool
+    number: Shell
+    sent: tuple[Word, ...]  # prints the variables that go to a node
+    torchrun: tuple[Word, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +76,9 @@ class RankPage:
     link: int
     launcher: str
     needed_variables: Shell
+    size: Shell
     node: Shell
+    node_by_name: bool
     few_logs: bool
     checks_cores: bool
     wrapper: bool
@@ -69,7 +89,7 @@ class RankPage:
 
 
 def job_page(plan: Plan, link: int) -> JobPage:
-    modules = plan.site.modules
+    modules, node = plan.site.modules, plan.launch.node
     reset = modules.reset.split() if modules.reset else []
     return JobPage(
         link=link,
@@ -87,9 +107,55 @@ def job_page(plan: Plan, link: int) -> JobPage:
         python_command=(*plan.job_container, (ShellVar("python"),)),
         first_host=_first_host(plan),
         layout_line=layout_line(plan),
+        launcher=launcher_name(plan),
         spawn=plan.site.launcher.kind == "spawn",
-        launch=(literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/rank.sh"))),
+        over_ssh=node is not None and node.over_ssh,
+        where="machine",
+        node_starts="ranks",
+        launch=_launch(plan),
     )
+
+
+def _launch(plan: Plan) -> tuple[Word, ...]:
+    """The launch line with what it starts; pdsh names that itself, and is waited for."""
+    node = plan.launch.node
+    if node is None:
+        return (literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/rank.sh")))
+    if node.over_ssh:
+        return plan.launch.argv
+    return (literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/node.sh")))
+
+
+def node_page(plan: Plan, link: int, node: NodeScript) -> NodePage:
+    number = "0" if node.number is None else f"${node.number}"
+    return NodePage(
+        link=link,
+        launcher=launcher_name(plan),
+        where="node",
+        node_starts=node.starts,
+        over_ssh=node.over_ssh,
+        number=Shell(number),
+        sent=tuple(map(literal, ("declare", "-px", *plan.launch.forward))),
+        torchrun=_torchrun(plan, node),
+    )
+
+
+def _torchrun(plan: Plan, node: NodeScript) -> tuple[Word, ...]:
+    """One agent of its static rendezvous, which starts rank.sh once for each rank of its node."""
+    counts = (f"--nnodes={plan.nodes}", f"--nproc-per-node={plan.ranks_per_node}")
+    return (
+        *((ShellVar("python"),), *map(literal, ("-P", "-m", "torch.distributed.run", *counts))),
+        (Literal("--node-rank="), ShellVar("node_rank")),
+        (Literal("--master-addr="), ShellVar("MASTER_ADDR")),
+        (Literal("--master-port="), ShellVar("MASTER_PORT")),
+        *map(literal, ("--max-restarts=0", *node.arguments, "--no-python")),
+        (ShellVar("link"), Literal("/rank.sh")),
+    )
+
+
+def launcher_name(plan: Plan) -> str:
+    """What starts the ranks, as comments and messages call it."""
+    return PurePath(program(plan.site)).name
 
 
 def rank_page(plan: Plan, link: int) -> RankPage:
@@ -98,11 +164,13 @@ def rank_page(plan: Plan, link: int) -> RankPage:
     binding = plan.site.launcher.binding
     return RankPage(
         link=link,
-        launcher=STARTED_BY[plan.site.launcher.kind],
+        launcher=launcher_name(plan),
         needed_variables=Shell(" ".join((*needed, "NEOX_JOB_ID", "MASTER_ADDR", "MASTER_PORT"))),
+        size=Shell(f"${{{launch.size_variable}:-${{{launch.size_else}-}}}}"),
         node=_node_name(plan),
+        node_by_name=plan.site.launcher.kind != "srun",
         few_logs=plan.ranks > EVERY_LOG_UP_TO,
-        checks_cores=binding != "none",
+        checks_cores=binding not in ("none", "mpibind"),
         wrapper=binding == "wrapper",
         thread_to_core=Shell(_thread_to_core(node)),
         core_lists=Shell(
@@ -193,8 +261,9 @@ def _first_host(plan: Plan) -> str:
 
 def _node_name(plan: Plan) -> Shell:
     """Slurm may call a node otherwise than the node itself does."""
-    own = "${HOSTNAME%%.*}"
-    return Shell(f"${{SLURMD_NODENAME:-{own}}}" if plan.site.launcher.kind == "srun" else own)
+    if plan.site.launcher.kind == "srun":
+        return Shell("${SLURMD_NODENAME:-${HOSTNAME%%.*}}")
+    return Shell("$(uname -n)")  # HOSTNAME may have come from another node with the environment
 
 
 def _thread_to_core(node: NodeType) -> str:
@@ -205,7 +274,7 @@ def _thread_to_core(node: NodeType) -> str:
 def _cpus(node: NodeType, place: RankPlace, every_thread: bool) -> str:
     if not every_thread:
         return print_cores(place.cores)
-    return print_cores(thread for core in place.cores for thread in hardware_threads(node, core))
+    return print_cores(threads_of(node, place.cores))
 
 
 def _entry(plan: Plan) -> tuple[Word, ...]:

@@ -49,8 +49,18 @@ class LaunchFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodeScript:
+    """node.sh: starts the ranks of one node, where the launcher starts one process there."""
+
+    starts: Choice["ranks", "torchrun"]
+    number: str | None  # the variable or argument that says which node this is; None: the only one
+    over_ssh: bool  # it comes by ssh to a shell that knows nothing, and no signal reaches it
+    arguments: tuple[str, ...] = ()  # more ones, for torchrun
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchPlan:
-    """The launch line. The rank script and the entry follow it."""
+    """The launch line. The rank script and the entry follow it, or the node script."""
 
     argv: tuple[Word, ...]
     files: tuple[LaunchFile, ...] = ()
@@ -58,6 +68,9 @@ class LaunchPlan:
     rank_variable: str  # what this launcher sets in each rank
     local_rank_variable: str
     size_variable: str
+    size_else: str | None = None  # another name for it, where the first is not set
+    ends_together: bool = True  # a rank that fails ends the others; else job.sh sees to it
+    node: NodeScript | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

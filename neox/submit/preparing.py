@@ -73,13 +73,15 @@ def planned(
 
 def _hosts(site: "Profile", given: "Given", around: Surroundings) -> tuple[str, ...]:
     """The nodes of a site without a scheduler: from the config, the profile or the environment."""
-    if site.launcher.kind != "openmpi" or site.scheduler.kind != "local":
+    if site.launcher.kind == "spawn" or site.scheduler.kind != "local":
         return ()
     named = given.values.get("hostfile")
     path = named or site.launcher.hostfile or around.default_hostfile
     if path is None:
         if site.launcher.hosts:
             return site.launcher.hosts
+        if site.launcher.kind == "torchrun":
+            return ()  # this machine alone
         raise UsageError(
             f"{site.name}: which hosts? give hostfile=FILE (lines NAME slots=RANKS), set "
             "DLTS_HOSTFILE, or write launcher.hosts in a profile of your own"

@@ -73,7 +73,7 @@ def edited_files(run: RunPaths) -> tuple[str, ...]:
     """Names of the reviewed files that are not as `neox-submit` wrote them."""
     manifest = read_manifest(run)
     changed = []
-    for name in REVIEWED:
+    for name in (name for name in REVIEWED if name in manifest.sha256):
         path = run.root / name
         try:
             now = path.read_bytes().decode("utf-8", "surrogateescape")

@@ -1,4 +1,5 @@
-"""A plan becomes two shell scripts: `job.sh`, which the scheduler runs, and `rank.sh`.
+"""A plan becomes shell scripts: `job.sh`, which the scheduler runs, and `rank.sh`, which each rank
+runs; `node.sh` where a launcher starts no ranks itself.
 
 The scripts' text stands in `templates/`. Jinja2 passes every value through `_printed`, which quotes
 it for the shell: an unquoted value cannot be written by accident, and a value that has no place in
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from neox.content import shipped
 from neox.submit.origin import site_origin
 from neox.submit.origins import LINE_MARK, SECTION_MARK, split_origins
-from neox.submit.page import JobPage, RankPage, job_page, rank_page
+from neox.submit.page import JobPage, NodePage, RankPage, job_page, node_page, rank_page
 from neox.submit.plan import Directive, Plan
 from neox.submit.quoting import Shell, check_directive_line, check_text, shell_text, shell_word
 from neox.submit.schedulers import scheduler
@@ -24,6 +25,7 @@ from neox.submit.words import Literal, ShellVar, Word
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+Page = JobPage | NodePage | RankPage
 WIDTH = 100
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -34,6 +36,7 @@ class Script:
 
     job: str
     rank: str
+    node: str | None  # where the launcher starts one process for each node
     job_origins: tuple[str, ...]  # one for each line of `job`
 
 
@@ -44,7 +47,15 @@ def render(plan: Plan, *, link: int) -> Script:
     """
     job, origins = render_job(plan, link=link)
     rank = _render(_templates(plan), "rank.sh.j2", plan, rank_page(plan, link))
-    return Script(job=job, rank=rank, job_origins=origins)
+    return Script(job=job, rank=rank, node=_node(plan, link), job_origins=origins)
+
+
+def _node(plan: Plan, link: int) -> str | None:
+    node = plan.launch.node
+    if node is None:
+        return None
+    page = node_page(plan, link, node)
+    return _render(_templates(plan), "node.sh.j2", plan, page)
 
 
 def render_job(plan: Plan, *, link: int) -> tuple[str, tuple[str, ...]]:
@@ -74,7 +85,7 @@ def _templates(plan: Plan) -> "Environment":
     )
 
 
-def _render(templates: "Environment", name: str, plan: Plan, page: JobPage | RankPage) -> str:
+def _render(templates: "Environment", name: str, plan: Plan, page: Page) -> str:
     words: dict[str, Callable[..., Shell | str]] = {
         "section": lambda text: Shell(f"{SECTION_MARK}{text}"),
         "origin": lambda text: Shell(f"{LINE_MARK}{text}"),

@@ -104,7 +104,11 @@ def _page(prepared: Prepared, script: Script, link: int, previous: Side | None) 
         chain=chain_figure(plan),
         memory=memory_figure(plan),
         script=tuple(_groups(script)),
-        texts=(("rank.sh", script.rank), ("run.yml", dump(plan.config))),
+        texts=(
+            ("rank.sh", script.rank),
+            *((("node.sh", script.node),) if script.node else ()),
+            ("run.yml", dump(plan.config)),
+        ),
         compared=previous.title if previous else "",
         differences=differences(previous, now) if previous else (),
     )

@@ -13,7 +13,7 @@ from neox.submit.preparing import Prepared, planned
 if TYPE_CHECKING:
     from neox.submit.render import Script
 
-REVIEWED = ("job.sh", "rank.sh", "run.yml")
+REVIEWED = ("job.sh", "rank.sh", "node.sh", "run.yml")  # node.sh only where a launcher needs it
 
 
 def prepare_again(run: RunPaths) -> Prepared:
@@ -37,6 +37,8 @@ def files_of(prepared: Prepared, link: int, script: "Script | None" = None) -> d
         "rank.sh": File(script.rank, SCRIPT),
         "run.yml": File(dump(plan.config)),
     }
+    if script.node is not None:
+        files["node.sh"] = File(script.node, SCRIPT)
     files |= {file.name: File(file.content) for file in plan.launch.files}
     return {**files, "plan.json": File(manifest_of(prepared, link, files).text())}
 

@@ -8,10 +8,13 @@ JOB_VARIABLES = frozenset(
         "job_id",
         "run",
         "link",
+        "link_for_pdsh",
         "python",
         "MASTER_ADDR",
         "MASTER_PORT",
         "NEOX_PROFILER",
+        # known to a node's script only
+        "node_rank",
         # known to a rank only
         "LOCAL_RANK",
         "RANK",

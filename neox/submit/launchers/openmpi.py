@@ -5,80 +5,66 @@ some are reserved. Variables go by name (`-x NAME`): mpirun does not understand 
 """
 
 from neox.sites.ranges import print_cores
-from neox.submit.launchers.parts import LaunchError, LaunchParts, site_flags, words
+from neox.submit.launchers.hosts import check_hosts, hostfile, in_link
+from neox.submit.launchers.parts import LaunchParts, forwarded, program, site_flags, words
+from neox.submit.layout import is_dense, numbered_by_domain
 from neox.submit.plan import LaunchFile, LaunchPlan
 from neox.submit.words import Literal, ShellVar, Word, literal
 
 
 def launch(parts: LaunchParts) -> LaunchPlan:
     """Raises LaunchError where fewer hosts are known than nodes are asked for."""
-    _check_hosts(parts)
-    files = [LaunchFile(name="hostfile", content=_hostfile(parts))] if parts.hosts else []
-    hosts = (literal("--hostfile"), _in_link("hostfile")) if parts.hosts else ()
-    if parts.site.launcher.binding == "rankfile":
+    check_hosts(parts)
+    files = [hostfile(parts, "{host} slots={slots}")] if parts.hosts else []
+    hosts = (literal("--hostfile"), in_link("hostfile")) if parts.hosts else ()
+    if _uses_rankfile(parts):
         files.append(LaunchFile(name="rankfile", content=_rankfile(parts)))
-    forward = tuple(word for name in parts.forward for word in (literal("-x"), literal(name)))
+    names = forwarded(parts)
+    forward = tuple(word for name in names for word in (literal("-x"), literal(name)))
     return LaunchPlan(
         argv=(
-            *words(("mpirun", "-np", str(parts.ranks))),
+            *words((program(parts.site), "-np", str(parts.ranks))),
             *hosts,
             *_binding(parts),
             *words((*site_flags(parts), *parts.extra)),
             *forward,
         ),
         files=tuple(files),
-        forward=parts.forward,
+        forward=names,
         rank_variable="OMPI_COMM_WORLD_RANK",
         local_rank_variable="OMPI_COMM_WORLD_LOCAL_RANK",
         size_variable="OMPI_COMM_WORLD_SIZE",
     )
 
 
-def _check_hosts(parts: LaunchParts) -> None:
-    if parts.site.scheduler.kind != "local":
-        return  # mpirun finds the scheduler's allocation by itself
-    if not parts.hosts:
-        raise LaunchError(
-            f"{parts.site.name} has no scheduler to choose hosts; name them in a hostfile "
-            f'("node1 slots=8" on each line) and give hostfile=FILE'
-        )
-    if parts.nodes > len(parts.hosts):
-        raise LaunchError(
-            f"{parts.nodes} nodes, and the hostfile names {len(parts.hosts)}; "
-            f"use --nodes {len(parts.hosts)}, or name more hosts"
-        )
+def _uses_rankfile(parts: LaunchParts) -> bool:
+    """Where the site says so, and where counting cores in order gives another layout."""
+    binding = parts.site.launcher.binding
+    return binding == "rankfile" or (binding == "cores" and not is_dense(parts.node, parts.places))
 
 
 def _binding(parts: LaunchParts) -> tuple[Word, ...]:
-    match parts.site.launcher.binding:
-        case "rankfile" if (parts.site.launcher.major_version or 4) < 5:
-            return (literal("--rankfile"), _in_link("rankfile"))
-        case "rankfile":
-            file = (Literal("rankfile:file="), ShellVar("link"), Literal("/rankfile"))
-            return (literal("--map-by"), file)
-        case "none":
-            spread = f"ppr:{parts.ranks_per_node}:node"
-            return words(("--map-by", spread, "--bind-to", "none"))
-        case _:
-            spread = f"ppr:{parts.ranks_per_node}:node:PE={parts.cores_per_rank}"
-            return words(("--map-by", spread, "--bind-to", "core"))
-
-
-def _hostfile(parts: LaunchParts) -> str:
-    slots = parts.ranks_per_node
-    return "".join(f"{host} slots={slots}\n" for host in parts.hosts[: parts.nodes])
+    spread = f"ppr:{parts.ranks_per_node}:node"
+    if parts.site.launcher.binding in ("none", "wrapper"):
+        return words(("--map-by", spread, "--bind-to", "none"))
+    if not _uses_rankfile(parts):
+        return words(("--map-by", f"{spread}:PE={parts.cores_per_rank}", "--bind-to", "core"))
+    if (parts.site.launcher.major_version or 4) < 5:
+        return (literal("--rankfile"), in_link("rankfile"))
+    file = (Literal("rankfile:file="), ShellVar("link"), Literal("/rankfile"))
+    return (literal("--map-by"), file)
 
 
 def _rankfile(parts: LaunchParts) -> str:
-    """One line for each rank: "rank 8=node2 slot=1-7"; +n1 is the second host of an allocation."""
+    """One line for each rank: "rank 8=node2 slot=1-7"; +n1 is the second host of an allocation.
+
+    Cores are counted as hwloc does, both in Open MPI 4 and 5.
+    """
     lines: list[str] = []
     for node in range(parts.nodes):
         host = parts.hosts[node] if parts.hosts else f"+n{node}"
         for place in parts.places:
             rank = node * parts.ranks_per_node + place.local_rank
-            lines.append(f"rank {rank}={host} slot={print_cores(place.cores)}\n")
+            cores = print_cores(numbered_by_domain(parts.node, place.cores))
+            lines.append(f"rank {rank}={host} slot={cores}\n")
     return "".join(lines)
-
-
-def _in_link(name: str) -> Word:
-    return (ShellVar("link"), Literal(f"/{name}"))

@@ -1,11 +1,29 @@
 """What a launch line is made from, before any launcher's dialect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from neox.sites.profile import NodeType, Profile, Queue
+from neox.sites.profile import LauncherKind, NodeType, Profile, Queue
 from neox.submit.layout import RankPlace
 from neox.submit.words import Word, literal
+
+# what is started, where the profile names no `command`; spawn starts nothing but the ranks
+PROGRAMS: Mapping[LauncherKind, str] = MappingProxyType(
+    {
+        "srun": "srun",
+        "jsrun": "jsrun",
+        "openmpi": "mpirun",
+        "mpich": "mpiexec.hydra",  # plain mpiexec may be Open MPI's
+        "intelmpi": "mpiexec.hydra",
+        "mvapich": "mpiexec.hydra",
+        "pals": "mpiexec",
+        "flux": "flux",
+        "pdsh": "pdsh",
+        "torchrun": "torchrun",
+        "spawn": "job.sh",
+    }
+)
 
 
 class LaunchError(ValueError):
@@ -38,12 +56,25 @@ class LaunchParts:
         return len(self.places[0].cores)
 
 
+def program(site: Profile) -> str:
+    """The launcher's name or path."""
+    return site.launcher.command or PROGRAMS[site.launcher.kind]
+
+
 def site_flags(parts: LaunchParts) -> tuple[str, ...]:
     """The profile's own flags; those about GPUs only where the job uses GPUs."""
     flags = (flag.replace("{gpus}", str(parts.node.gpus)) for flag in parts.site.launcher.flags)
     if parts.use_gpus:
         return tuple(flags)
     return tuple(flag for flag in flags if not flag.startswith(("--gpu", "--gres=gpu", "--gres-")))
+
+
+def forwarded(parts: LaunchParts) -> tuple[str, ...]:
+    """The names to pass on where a launcher starts ranks in a bare environment."""
+    modules = parts.site.modules
+    paths = ("PATH", "LD_LIBRARY_PATH") if modules.load or parts.node.modules else ()
+    names = (*parts.forward, *paths, *modules.prepend)
+    return tuple(dict.fromkeys(names))
 
 
 def merged(computed: Iterable[str], *more: Iterable[str]) -> tuple[str, ...]:

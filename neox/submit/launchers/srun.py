@@ -1,6 +1,13 @@
 """Slurm's srun. Every binding flag stands on the line: nothing is left to inherited values."""
 
-from neox.submit.launchers.parts import LaunchError, LaunchParts, merged, site_flags, words
+from neox.submit.launchers.parts import (
+    LaunchError,
+    LaunchParts,
+    merged,
+    program,
+    site_flags,
+    words,
+)
 from neox.submit.layout import cpu_mask, is_dense
 from neox.submit.plan import LaunchPlan
 
@@ -16,7 +23,7 @@ def launch(parts: LaunchParts) -> LaunchPlan:
     ending = ("--kill-on-bad-exit=1",)  # else the ranks of a dead one wait for it for ever
     flags = merged(counts, _binding(parts), site_flags(parts), ending)
     return LaunchPlan(
-        argv=(*words(("srun", *flags)), *parts.container, *words(parts.extra)),
+        argv=(*words((program(parts.site), *flags)), *parts.container, *words(parts.extra)),
         rank_variable="SLURM_PROCID",
         local_rank_variable="SLURM_LOCALID",
         size_variable="SLURM_NTASKS",
