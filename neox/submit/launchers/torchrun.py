@@ -9,27 +9,28 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from neox.sites.profile import BindingStyle, LauncherKind, SchedulerKind
+from neox.sites.profile import BindingStyle, LauncherKind
 from neox.submit.launchers import flux, jsrun, pals, pdsh, srun
 from neox.submit.launchers.parts import LaunchError, LaunchParts
 from neox.submit.layout import free_cores
 from neox.submit.plan import LaunchPlan, NodeScript
 
-_OUTER: Mapping[SchedulerKind, tuple[LauncherKind, Callable[[LaunchParts], LaunchPlan]]] = (
-    MappingProxyType(
-        {
-            "slurm": ("srun", srun.launch),
-            "lsf": ("jsrun", jsrun.launch),
-            "pbs": ("pals", pals.launch),
-            "flux": ("flux", flux.launch),
-            "local": ("pdsh", pdsh.launch),
-        }
-    )
+# by the scheduler's kind
+_OUTER: Mapping[str, tuple[LauncherKind, Callable[[LaunchParts], LaunchPlan]]] = MappingProxyType(
+    {
+        "slurm": ("srun", srun.launch),
+        "lsf": ("jsrun", jsrun.launch),
+        "pbs": ("pals", pals.launch),
+        "flux": ("flux", flux.launch),
+        "local": ("pdsh", pdsh.launch),
+    }
 )
 
 
 def launch(parts: LaunchParts) -> LaunchPlan:
-    """Raises LaunchError for a container that stands before Python in each rank."""
+    """Raises LaunchError for a container that stands before Python in each rank, and for a
+    scheduler of which we know no launcher.
+    """
     if parts.site.container.kind not in ("none", "pyxis", "container-engine"):
         raise LaunchError(
             f"{parts.site.name}: torchrun would start outside the {parts.site.container.kind} "
@@ -47,18 +48,16 @@ def launch(parts: LaunchParts) -> LaunchPlan:
     )
 
 
-def started_by(scheduler: SchedulerKind) -> LauncherKind:
-    """What starts the torchruns of a job on several nodes."""
-    return _OUTER[scheduler][0]
-
-
 def _number(outer: LaunchPlan) -> str | None:
     return outer.rank_variable if outer.argv else None
 
 
 def _outer(parts: LaunchParts) -> LaunchPlan:
     """The launch of one task for each node."""
-    kind, start = _OUTER[parts.site.scheduler.kind]
+    scheduler = parts.site.scheduler.kind
+    if scheduler not in _OUTER:
+        raise LaunchError(f"{parts.site.name}: nothing here starts torchruns under {scheduler}")
+    kind, start = _OUTER[scheduler]
     if kind == "pdsh" and parts.nodes == 1 and not parts.hosts:
         return LaunchPlan(argv=(), rank_variable="", local_rank_variable="", size_variable="")
     launcher = dataclasses.replace(
