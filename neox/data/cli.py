@@ -1,4 +1,4 @@
-"""`neox data prepare | maps | merge | verify | inspect | count`."""
+"""`neox data prepare | maps | merge | verify | inspect | count | corpora`."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from neox.data import prepare_cli
+from neox.data import corpora_cli, prepare_cli
 from neox.data.errors import DataError
 from neox.data.inspection import Description, describe
 from neox.data.maps import build_maps, config_with_data
@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
         "count": _count,
         "merge": _merge,
         "verify": _verify,
+        "corpora": corpora_cli.run,
     }
     arguments = _parser().parse_args(argv)
     return run_verb("neox data", lambda: verbs[arguments.verb](arguments))
@@ -138,4 +139,5 @@ def _parser() -> argparse.ArgumentParser:
     checked = verbs.add_parser("verify", help="check token files entry by entry")
     checked.add_argument("prefix", nargs="+", type=Path, metavar="PREFIX")
     checked.add_argument("--vocab-size", type=positive, help="no id may reach it")
+    corpora_cli.add_arguments(verbs.add_parser("corpora", help="corpora by name, and downloads"))
     return parser

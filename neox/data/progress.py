@@ -9,10 +9,11 @@ BAR = 24
 
 
 class Progress:
-    """Shows done and total bytes, MB/s, tokens/s and the time left."""
+    """Shows done of total bytes, MB/s, tokens/s where there are some, and the time left."""
 
-    def __init__(self, total: int, stream: TextIO, *, shown: bool) -> None:
+    def __init__(self, total: int, stream: TextIO, *, shown: bool, title: str = "") -> None:
         self._total = max(total, 1)
+        self._title = title and f"{title}  "
         self._stream = stream
         self._shown = shown
         self._redraws = stream.isatty()
@@ -24,7 +25,7 @@ class Progress:
         """Bytes that an earlier run had done count as done, but not for the speed."""
         self._skipped += size
 
-    def update(self, done: int, tokens: int) -> None:
+    def update(self, done: int, tokens: int | None = None) -> None:
         now = time.monotonic()
         if not self._shown or now - self._last < (EVERY if self._redraws else EVERY_LINE):
             return
@@ -36,15 +37,15 @@ class Progress:
             self._stream.write("\r\033[K")  # the summary follows
             self._stream.flush()
 
-    def _draw(self, done: int, tokens: int, seconds: float) -> None:
+    def _draw(self, done: int, tokens: int | None, seconds: float) -> None:
         share = min(1.0, done / self._total)
         rate = max(done - self._skipped, 0) / seconds
         left = _clock((self._total - done) / rate) if rate else "?"
         filled = round(BAR * share)
-        text = (
-            f"{'#' * filled}{'.' * (BAR - filled)} {share:4.0%}  {rate / 1e6:.1f} MB/s  "
-            f"{tokens / seconds:,.0f} tokens/s  {left} left"
-        )
+        text = f"{self._title}{'#' * filled}{'.' * (BAR - filled)} {share:4.0%}  "
+        text += f"{rate / 1e6:.1f} MB/s  "
+        text += "" if tokens is None else f"{tokens / seconds:,.0f} tokens/s  "
+        text += f"{left} left"
         self._stream.write(f"\r\033[K{text}" if self._redraws else f"{text}\n")
         self._stream.flush()
 
