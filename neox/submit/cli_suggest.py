@@ -15,6 +15,7 @@ from neox.run.exit_codes import ExitCode
 from neox.sites.load import load_site
 from neox.sites.machine import on_machine
 from neox.sites.profile import Profile
+from neox.submit.case import base_config
 from neox.submit.cli_output import print_json
 from neox.submit.codec import encode
 from neox.submit.edge import Surroundings
@@ -26,7 +27,6 @@ from neox.submit.planning import make_plan
 from neox.submit.problem import PlanError, Problem
 from neox.submit.refusal import UsageError
 from neox.submit.request import Request
-from neox.submit.sizing import base_config
 from neox.submit.suggest import LINK_GB, Machine, Suggestion, overrides, suggestions
 
 SHOWN = 12

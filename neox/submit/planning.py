@@ -9,6 +9,7 @@ from neox.plugins import PluginError
 from neox.run.paths import RunPaths
 from neox.sites.profile import Profile
 from neox.submit.agreeing import node_hours
+from neox.submit.case import Case, base_config
 from neox.submit.cost import cost_of
 from neox.submit.job_kind import JobKind
 from neox.submit.origin import site_origin
@@ -20,7 +21,7 @@ from neox.submit.request import Request
 from neox.submit.run_area import area_warnings, quota_warning, run_root, save_interval
 from neox.submit.schedulers import scheduler
 from neox.submit.schedulers.scheduler import Headed, JobParts
-from neox.submit.sizing import Case, Sized, base_config, size
+from neox.submit.sizing import Sized, size
 from neox.submit.walltime import save_interval_warning
 from neox.submit.watch import watch_limits
 

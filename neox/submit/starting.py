@@ -1,0 +1,79 @@
+"""How the ranks of a job start: their environment, container, launch line and Python."""
+
+from dataclasses import dataclass
+
+from neox.sites.profile import NodeType, Profile
+from neox.submit.case import Case, note
+from neox.submit.container import ContainerWords, container_words
+from neox.submit.environment import Surroundings, python_of, surroundings
+from neox.submit.launchers import LaunchError, LaunchParts, launch
+from neox.submit.layout import RankPlace
+from neox.submit.places import Names
+from neox.submit.placing import Placed
+from neox.submit.plan import LaunchPlan
+from neox.submit.problem import Problem
+from neox.submit.profiling import profiler_variables
+from neox.submit.request import Request
+from neox.submit.run_area import area_problem, run_root
+
+# what rank.sh and the ranks need from job.sh, beside the site's own variables
+RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NEOX_JOB_ID")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    launch: LaunchPlan
+    names: Names
+    around: Surroundings
+    container: ContainerWords
+    python: str
+
+
+def start(case: Case, request: Request, placed: Placed, problems: list[Problem]) -> Started | None:
+    """None, with the reasons among the problems, where no launch line or Python can be named."""
+    names = _names(request, placed.ranks, placed.node)
+    around = surroundings(case.site, placed.node, placed.nodes, names, placed.ranks)
+    profiler = profiler_variables(case.site, case.job, request)
+    forward = (*RENDEZVOUS, *profiler, *(variable.name for variable in around.variables))
+    inside = container_words(case.site, run_root(request), request.cwd, names, forward)
+    parts = LaunchParts(
+        site=case.site,
+        queue=placed.queue,
+        node=placed.node,
+        nodes=placed.nodes,
+        places=placed.ranks,
+        use_gpus=placed.use_gpus,
+        hosts=_hosts(case.site, request, placed.nodes),
+        forward=forward,
+        extra=request.launch_args,
+        container=inside.launch,
+    )
+    started = _launched(parts, problems)
+    python = python_of(case.site, request, names)
+    note(problems, python if isinstance(python, Problem) else None)
+    note(problems, area_problem(case.site, run_root(request), names))
+    if started is None or isinstance(python, Problem):
+        return None
+    return Started(launch=started, names=names, around=around, container=inside, python=python)
+
+
+def _hosts(site: Profile, request: Request, nodes: int) -> tuple[str, ...]:
+    return (request.hosts or site.launcher.hosts)[: max(nodes, 0)]
+
+
+def _names(request: Request, places: tuple[RankPlace, ...], node: NodeType) -> Names:
+    return Names(
+        user=request.user,
+        home=request.home,
+        account=request.account,
+        cores_per_rank=len(places[0].cores),
+        gpus=node.gpus,
+    )
+
+
+def _launched(parts: LaunchParts, problems: list[Problem]) -> LaunchPlan | None:
+    try:
+        return launch(parts)
+    except LaunchError as error:
+        problems.append(Problem(about="launch", text=str(error)))
+        return None
