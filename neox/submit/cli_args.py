@@ -38,6 +38,7 @@ class RunArguments:
     profile_steps: tuple[int, int] | None
     sweep: tuple[str, ...]  # KEY=V1,V2
     sweep_zip: bool
+    array: bool  # one submission for all runs of a sweep
     print_only: bool
     dry_run: bool
     yes: bool
@@ -99,7 +100,8 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("--profile-ranks", type=_profile_ranks)
     parser.add_argument("--profile-steps", type=_profile_steps)
     parser.add_argument("--sweep", action="append", default=[])
-    parser.add_argument("--sweep-zip", action="store_true")
+    for name in ("--sweep-zip", "--array"):
+        parser.add_argument(name, action="store_true")
     for name in ("--print", "--dry-run", "--yes", "--here", "--continue", "--fresh", "--json"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("words", nargs="*")
@@ -128,6 +130,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         profile_steps=arguments["profile_steps"],
         sweep=tuple(arguments["sweep"]),
         sweep_zip=arguments["sweep_zip"],
+        array=arguments["array"],
         print_only=arguments["print"],
         dry_run=arguments["dry_run"],
         yes=arguments["yes"],

@@ -39,6 +39,7 @@ a profile of some steps
 several runs at once
   --sweep KEY=V1,V2    a run for each value, in the folder NAME; of several keys every combination
   --sweep-zip          the first values together, the second together ...
+  --array              one submission: an array of jobs, each element one run (Slurm)
 
 the run directory
   --name NAME          its name (the config's)

@@ -108,6 +108,9 @@ def _check_combination(given: RunArguments) -> None:
         raise UsageError("--seconds-per-step is what --chain auto plans with: give both")
     if given.print_only and given.json:
         raise UsageError("--print prints the script and --json the plan: give one of them")
+    if given.dependencies and (given.here or given.array):
+        way = "--here" if given.here else "--array"
+        raise UsageError(f"{way} waits for no other job: leave --dependency out")
     ways = [
         name
         for name, on in (
@@ -119,6 +122,8 @@ def _check_combination(given: RunArguments) -> None:
     ]
     if given.sweep_zip and not given.sweep:
         raise UsageError("--sweep-zip says how --sweep KEY=V1,V2 is meant: give that too")
+    if given.array and not given.sweep:
+        raise UsageError("--array is for the runs of --sweep KEY=V1,V2: give that too")
     if len(ways) > 1:
         raise UsageError(f"{' and '.join(ways)} exclude each other: give one of them")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neox.run.exit_codes import ExitCode
 from neox.submit.agreeing import check_up_to, spending
+from neox.submit.array import array_script
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import columns, print_json
 from neox.submit.cli_run import agreed, asks, request_of, say_submitted
@@ -16,8 +17,8 @@ from neox.submit.refusal import Refusal, SchedulerError, UsageError, is_for_a_pe
 from neox.submit.run_area import run_root
 from neox.submit.runner import Runner
 from neox.submit.submissions import Submission
-from neox.submit.submitting import Submitter, submit
-from neox.submit.sweep import Variant, variants, write_sweep
+from neox.submit.submitting import Submitter, submit, submit_array
+from neox.submit.sweep import Variant, counted, variants, write_sweep
 
 WITH_VALUE = ("--sweep", "--name", "-o", "--output")  # said anew for each run
 ALONE = ("--sweep-zip",)
@@ -29,14 +30,16 @@ def plan_and_submit_sweep(
     """The flow of one run, for all of them; returns the exit code."""
     _check_combination(given)
     folder = run_root(request_of(given, argv, around))
-    wanted = variants(given.sweep, zipped=given.sweep_zip)
+    named = variants(given.sweep, zipped=given.sweep_zip)
+    wanted = sorted(named, key=lambda variant: counted(folder / variant.name))
     runs = _prepared(given, argv, around, folder, wanted)
+    array = array_script(folder, [each.plan for each in runs]) if given.array else None
     if given.dry_run:
         return _say(given, folder, wanted, runs, written=False)
     spent = spending(tuple(prepared.plan for prepared in runs))
     if given.yes:
         check_up_to(spent, given.up_to, asks=asks(given, around))
-    write_sweep(folder, runs)
+    write_sweep(folder, runs, array)
     if not given.json:
         _say(given, folder, wanted, runs, written=True)
     refusal = runs[0].plan.refusal
@@ -151,7 +154,12 @@ def _submit(
     given: RunArguments, folder: Path, runs: Sequence[Prepared], submitter: Submitter
 ) -> int:
     done: list[tuple[str, tuple[Submission, ...]]] = []
-    for prepared in runs:
+    if given.array:
+        jobs = submit_array(folder, runs, submitter)
+        done = [(each.plan.run.name, (job,)) for each, job in zip(runs, jobs, strict=True)]
+        if not given.json:
+            say_array(runs, jobs)
+    for prepared in () if given.array else runs:
         try:
             jobs = submit(prepared, submitter, links=prepared.plan.chain, accept_edited=False)
         except SchedulerError as error:
@@ -168,6 +176,11 @@ def _submit(
     else:
         print(f"look at it: neox-submit status {folder}")
     return ExitCode.DONE
+
+
+def say_array(runs: Sequence[Prepared], jobs: Sequence[Submission]) -> None:
+    for prepared, job in zip(runs, jobs, strict=True):
+        print(f"{prepared.plan.run.name}: submitted link {job.link} as job {job.job_id}")
 
 
 def _print_json(

@@ -83,11 +83,14 @@ def _act_on_sweep(
             f"{given.run}: a sweep of {len(runs)} runs, and {what} is for one of them, "
             f"{runs[0].root} for instance"
         )
+    from neox.submit.array import SCRIPT_NAME  # noqa: PLC0415
     from neox.submit.submissions import submissions  # noqa: PLC0415
 
     if given.verb == "submit":
         _agree(given, tuple(run for run in runs if not submissions(run)), around)
         given = replace(given, up_to=math.inf)  # agreed to for all of them together
+        if not any(map(submissions, runs)) and (runs[0].root.parent / SCRIPT_NAME).exists():
+            return _submit_array(given, runs, around, runner)
     for run in runs:
         if given.verb == "submit" and submissions(run):
             print(f"{run.name}: was submitted before")
@@ -95,6 +98,24 @@ def _act_on_sweep(
         if given.verb == "submit":
             print(f"{run.name}: ", end="", flush=True)
         _act(run, given, around, runner)
+    return ExitCode.DONE
+
+
+def _submit_array(
+    given: VerbArguments, runs: tuple[RunPaths, ...], around: Surroundings, runner: Runner
+) -> int:
+    from neox.submit.cli_sweep import say_array  # noqa: PLC0415
+    from neox.submit.run_files import prepare_again  # noqa: PLC0415
+    from neox.submit.submitting import Submitter, submit_array  # noqa: PLC0415
+
+    if given.chain or given.accept_edited:
+        raise RunDirectoryError(
+            f"{given.run}: is submitted as the array of jobs that was written; leave --chain and "
+            "--accept-edited out, or submit its runs one by one"
+        )
+    prepared = tuple(prepare_again(run) for run in runs)
+    submitter = Submitter(runner=runner, around=around)
+    say_array(prepared, submit_array(runs[0].root.parent, prepared, submitter))
     return ExitCode.DONE
 
 

@@ -32,11 +32,14 @@ def progress(run: RunPaths) -> Progress:
     )
 
 
-def link_codes(run: RunPaths) -> dict[str, int]:
-    """The exit code of every job that its script could still write down."""
+def link_codes(run: RunPaths) -> dict[int, int]:
+    """The exit code of every link that its script could still write down.
+
+    By link, because an element of an array calls itself otherwise than its scheduler does.
+    """
     lines = last_lines(run.links_log)
-    pairs = [(_text(line.get("job")), _whole(line.get("code"))) for line in lines]
-    return {job: code for job, code in pairs if job is not None and code is not None}
+    pairs = [(_whole(line.get("link")), _whole(line.get("code"))) for line in lines]
+    return {link: code for link, code in pairs if link is not None and code is not None}
 
 
 def last_lines(path: Path) -> list[dict[str, object]]:

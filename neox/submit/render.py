@@ -25,6 +25,8 @@ from neox.submit.words import Literal, ShellVar, Word
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from neox.submit.array import ArrayPage
+
 Page = JobPage | NodePage | RankPage
 WIDTH = 100
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -68,6 +70,11 @@ def render_job(plan: Plan, *, link: int) -> tuple[str, tuple[str, ...]]:
     return split_origins(marked)
 
 
+def render_array(plan: Plan, page: "ArrayPage") -> str:
+    """`array.sh` of a sweep; `plan` is that of any of its runs."""
+    return _render(_templates(plan), "array.sh.j2", plan, page)
+
+
 def _templates(plan: Plan) -> "Environment":
     """Ours, and behind them those of a plugin's scheduler."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
@@ -85,7 +92,7 @@ def _templates(plan: Plan) -> "Environment":
     )
 
 
-def _render(templates: "Environment", name: str, plan: Plan, page: Page) -> str:
+def _render(templates: "Environment", name: str, plan: Plan, page: "Page | ArrayPage") -> str:
     words: dict[str, Callable[..., Shell | str]] = {
         "section": lambda text: Shell(f"{SECTION_MARK}{text}"),
         "origin": lambda text: Shell(f"{LINE_MARK}{text}"),

@@ -80,7 +80,7 @@ def _look(run: RunPaths, runner: Runner) -> dict[str, object]:
         "site": manifest.site.name,
         "state": overall(links, now),
         **asdict(now),
-        "links": [asdict(link) | {"code": codes.get(link.job_id)} for link in links],
+        "links": [asdict(link) | {"code": codes.get(link.link)} for link in links],
     }
 
 
@@ -91,10 +91,10 @@ def _step_line(manifest: Manifest, now: Progress) -> str:
     return f"  step   {now.step:,}{of_all}{loss}"
 
 
-def _link_line(link: LinkStatus, codes: dict[str, int]) -> str:
+def _link_line(link: LinkStatus, codes: dict[int, int]) -> str:
     text = link.reason
-    if link.state == "ended" and link.job_id in codes:
-        code = codes[link.job_id]
+    if link.state == "ended" and link.link in codes:
+        code = codes[link.link]
         text = f"ended with {code}"
         text += f": {MEANING[ExitCode(code)]}" if code in set(ExitCode) else ""
     after = f" (after job {link.after})" if link.after and link.state == "pending" else ""

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neox.run.paths import RunPaths
+from neox.submit.array import SCRIPT_NAME, array_script
 from neox.submit.edge import Surroundings
 from neox.submit.files import SCRIPT, File, new_folder, read
 from neox.submit.preparing import Prepared
@@ -17,7 +18,7 @@ from neox.submit.run_files import files_of
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
 from neox.submit.schedulers.local import Local
-from neox.submit.schedulers.scheduler import OutputError, Scheduler
+from neox.submit.schedulers.scheduler import Argv, Arrays, OutputError, Scheduler
 from neox.submit.submissions import Submission, record
 from neox.submit.track import live_jobs
 
@@ -71,6 +72,45 @@ def extend(
     live = live_jobs(run, submitter.runner, prepared.plan.site.scheduler.kind)
     _check_chain(prepared.plan, len(live) + links)
     return _queue(prepared, submitter, links, after=live[-1] if live else None)
+
+
+def submit_array(
+    folder: Path, runs: Sequence[Prepared], submitter: Submitter
+) -> tuple[Submission, ...]:
+    """Queue the first links of all runs of a sweep, in the order of its script, or none of them."""
+    dialect = scheduler(runs[0].plan.site.scheduler.kind)
+    assert not isinstance(dialect, Local)
+    assert isinstance(dialect, Arrays), "array_script has refused the others"
+    for prepared in runs:
+        may_submit(prepared.plan)
+        _check_unedited(prepared.plan.run, accept_edited=False)
+    script = folder / SCRIPT_NAME
+    if read(script) != array_script(folder, [prepared.plan for prepared in runs]):
+        raise RunDirectoryError(
+            f"{script}: changed since neox-submit wrote it; put it back, or submit its runs one "
+            "by one: neox-submit submit RUN"
+        )
+    frozen: list[RunPaths] = []
+    try:
+        frozen += (_freeze(prepared, 1) for prepared in runs)
+        argv = dialect.array_argv(script, len(runs))
+        answer = submitter.runner.run(argv)
+        if answer.code != 0:
+            raise SchedulerError(
+                f"{argv[0]} refused the array: {answer.complaint}; nothing was submitted"
+            )
+    except (SchedulerError, RunDirectoryError):
+        for link in frozen:
+            shutil.rmtree(link.root, ignore_errors=True)
+        raise
+    job_id = _job_id(dialect, answer.stdout)
+    jobs = [
+        _submission(submitter, argv, link=1, job_id=dialect.element_id(job_id, index))
+        for index in range(1, len(runs) + 1)
+    ]
+    for prepared, job in zip(runs, jobs, strict=True):
+        record(prepared.plan.run, job)
+    return tuple(jobs)
 
 
 def run_here(prepared: Prepared, submitter: Submitter) -> int:
@@ -159,15 +199,19 @@ def _queue_one(
         if answer.code != 0:
             raise SchedulerError(f"{argv[0]} refused link {number}: {answer.complaint}")
         job_id = _job_id(dialect, answer.stdout)
+    made = _submission(submitter, argv, link=number, job_id=job_id)
+    return replace(made, after=",".join(waits_for) or None, process=process)
+
+
+def _submission(submitter: Submitter, argv: Argv, *, link: int, job_id: str) -> Submission:
     return Submission(
-        link=number,
+        link=link,
         job_id=job_id,
-        after=",".join(waits_for) or None,
+        after=None,
         argv=argv,
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         user=submitter.around.user,
         hostname=submitter.around.hostname,
-        process=process,
     )
 
 
@@ -180,8 +224,14 @@ def _job_id(dialect: Scheduler, stdout: str) -> str:
 
 
 def _others(prepared: Prepared, number: int) -> tuple[str, ...]:
-    """The jobs of --dependency, for the run's first link: a later one finds them long ended."""
-    return prepared.plan.waits_for if number == 1 else ()
+    """The jobs of --dependency, for the first link of what was typed: later ones find them ended.
+
+    Some schedulers refuse to wait for a job that ended long ago.
+    """
+    from neox.submit.manifest import read_manifest  # noqa: PLC0415
+
+    typed_for = read_manifest(prepared.plan.run).link
+    return prepared.plan.waits_for if number == typed_for else ()
 
 
 def _freeze(prepared: Prepared, number: int) -> RunPaths:

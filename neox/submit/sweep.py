@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neox.run.paths import RunPaths
-from neox.submit.files import PRIVATE, cannot_write, new_folder
+from neox.submit.array import SCRIPT_NAME
+from neox.submit.files import PRIVATE, SCRIPT, File, cannot_write, new_folder, write_files
 from neox.submit.preparing import Prepared
 from neox.submit.record import INSIDE, run_directory_files
 from neox.submit.refusal import RunDirectoryError, UsageError
@@ -52,8 +53,11 @@ def variants(axes: Sequence[str], *, zipped: bool) -> tuple[Variant, ...]:
     )
 
 
-def write_sweep(folder: Path, runs: Sequence[Prepared]) -> None:
-    """Write all run directories, each with its review, or nothing. Raises RunDirectoryError."""
+def write_sweep(folder: Path, runs: Sequence[Prepared], array: str | None = None) -> None:
+    """Write all run directories, each with its review, or nothing. Raises RunDirectoryError.
+
+    `array` is the script that starts all of them as one array of jobs.
+    """
     if folder.exists():
         raise RunDirectoryError(
             f"{folder}: is there already; give the sweep another --name. "
@@ -63,6 +67,8 @@ def write_sweep(folder: Path, runs: Sequence[Prepared]) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir(mode=PRIVATE)
+        if array is not None:
+            write_files(aside, {SCRIPT_NAME: File(array, SCRIPT)})
         for prepared in runs:
             files = run_directory_files(prepared, 1, None)
             new_folder(aside / prepared.plan.run.name, files, INSIDE)
@@ -76,11 +82,11 @@ def write_sweep(folder: Path, runs: Sequence[Prepared]) -> None:
 def runs_in(folder: Path) -> tuple[RunPaths, ...]:
     """The runs of a sweep, by name as a person counts; none where the folder is no sweep."""
     found = [path.parent.resolve() for path in folder.glob("*/plan.json")]
-    return tuple(RunPaths(path) for path in sorted(found, key=_counted))
+    return tuple(RunPaths(path) for path in sorted(found, key=counted))
 
 
-def _counted(path: Path) -> list[tuple[float, str]]:
-    """Sorts lr=0.01 before lr=0.1, and seed=2 before seed=10."""
+def counted(path: Path) -> list[tuple[float, str]]:
+    """The order of a sweep's runs. Sorts lr=0.01 before lr=0.1, and seed=2 before seed=10."""
     pieces = re.findall(r"\d+(?:\.\d+)?|\D+", path.name)
     return [(float(piece), "") if piece[0].isdecimal() else (-1.0, piece) for piece in pieces]
 

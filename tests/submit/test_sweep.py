@@ -169,7 +169,7 @@ def test_a_sweep_is_submitted_run_by_run(
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
     assert cli.main([*SLURM, *AXES, "--yes"]) == 0
-    assert "lr=0.01+seed=3: submitted link 1 as job 6" in capsys.readouterr().out
+    assert "lr=0.1+seed=3: submitted link 1 as job 6" in capsys.readouterr().out
     assert cli.main(["submit", "lrs"]) == 0
     assert capsys.readouterr().out.count("was submitted before") == 6
     assert (folder / "count").read_text().count("x") == 6

@@ -99,6 +99,32 @@ class Scheduler(Headed, Protocol):
     def cancel_argv(self, job_id: str) -> Argv: ...
 
 
+@runtime_checkable
+class Arrays(Protocol):
+    """A scheduler that starts one script several times, each time with another index from 1 on."""
+
+    @property
+    def index_variable(self) -> str:
+        """Which element this is, in the script."""
+
+    @property
+    def element(self) -> str:
+        """A shell word for the element's id in the script, as `element_id` has it."""
+
+    def array_directives(
+        self, directives: tuple[Directive, ...], name: str, output: Path
+    ) -> tuple[Directive, ...]:
+        """One run's header as that of all: another name, and another place for the output.
+
+        Raises QuotingError.
+        """
+
+    def array_argv(self, script: Path, count: int) -> Argv: ...
+
+    def element_id(self, job_id: str, index: int) -> str:
+        """What the scheduler calls element `index` of the array `job_id`."""
+
+
 def first_word(text: str) -> str:
     """The first word, or nothing of an empty text."""
     return text.split(maxsplit=1)[0] if text.strip() else ""

@@ -1,7 +1,7 @@
 """Slurm: #SBATCH, sbatch, squeue, sacct, scancel. Options are those of Slurm 20.11 and later."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neox.sites.times import print_time
@@ -90,6 +90,8 @@ class Slurm:
     prefix: str = "#SBATCH"
     commands: Argv = ("sbatch", "squeue", "sacct", "scancel")
     templates: None = None
+    index_variable: str = "SLURM_ARRAY_TASK_ID"
+    element: str = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
@@ -114,22 +116,46 @@ class Slurm:
     def status_argv(self, job_ids: tuple[str, ...]) -> Argv:
         # all states: an ended job stays here for some minutes, before accounting has it
         joined = ",".join(job_ids)
-        return ("squeue", "--noheader", "--states=all", "--format=%i|%T|%r", f"--jobs={joined}")
+        # waiting elements of an array otherwise share a line
+        each = ("--array",) if "_" in joined else ()
+        fields = "--format=%i|%T|%r"
+        return ("squeue", "--noheader", "--states=all", *each, fields, f"--jobs={joined}")
 
     def history_argv(self, job_ids: tuple[str, ...]) -> Argv | None:
         joined = ",".join(job_ids)
-        fields = "--format=JobIDRaw,State,Reason"
+        job_id = "JobID" if "_" in joined else "JobIDRaw"  # raw is not what squeue calls elements
+        fields = f"--format={job_id},State,Reason"
         return ("sacct", "--noheader", "--parsable2", "--allocations", fields, f"--jobs={joined}")
 
     def parse_status(self, stdout: str) -> tuple[JobStatus, ...]:
         rows = (line.strip().split("|") for line in stdout.splitlines())
-        return tuple(_status(*row) for row in rows if len(row) == 3 and row[0].isdecimal())
+        return tuple(_status(*row) for row in rows if len(row) == 3 and _ID.fullmatch(row[0]))
 
     def forgot(self, stderr: str) -> bool:
         return "nvalid job id" in stderr
 
     def cancel_argv(self, job_id: str) -> Argv:
         return ("scancel", job_id)
+
+    def array_directives(
+        self, directives: tuple[Directive, ...], name: str, output: Path
+    ) -> tuple[Directive, ...]:
+        own = {
+            "--job-name": check_directive_text("name", name),
+            "--output": f"{check_directive_text('output folder', str(output))}/array.%A.out",
+        }
+        return tuple(
+            replace(line, text=f"{option}={own[option]}")
+            if (option := line.text.partition("=")[0]) in own
+            else line
+            for line in directives
+        )
+
+    def array_argv(self, script: Path, count: int) -> Argv:
+        return ("sbatch", "--parsable", f"--array=1-{count}", str(script))
+
+    def element_id(self, job_id: str, index: int) -> str:
+        return f"{job_id}_{index}"
 
 
 def _status(job_id: str, state: str, reason: str) -> JobStatus:
