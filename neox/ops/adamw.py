@@ -56,14 +56,19 @@ def adamw_(
     """Update weights, moments and copies in place. Within each list one dtype."""
     if not weights:
         return
-    kinds = (copies[0].dtype if copies else None, gradients[0].dtype, moments[0][0].dtype)
-    fused = kinds in COMPILED and installed("adamw_", *weights)
-    update = torch.ops.neox.adamw_ if fused else adamw_reference_
+    kernel = has_kernel(weights, copies, gradients, moments[0])
+    update = torch.ops.neox.adamw_ if kernel else adamw_reference_
     update(
         weights, copies, gradients, *moments,
         scalars.rate, scalars.step, scalars.factor, scalars.bad,
         settings.beta1, settings.beta2, settings.epsilon, settings.decay, settings.decoupled,
     )  # fmt: skip
+
+
+def has_kernel(weights: Tensors, copies: Tensors, gradients: Tensors, moments: Tensors) -> bool:
+    """Does a kernel update tensors of these kinds? Each list has one dtype."""
+    kinds = (copies[0].dtype if copies else None, gradients[0].dtype, moments[0].dtype)
+    return kinds in COMPILED and installed("adamw_", *weights)
 
 
 def adamw_reference_(

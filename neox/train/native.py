@@ -1,9 +1,8 @@
 """The engine of one process: the numeric reference, and the peer in benchmarks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
-from torch import nn
 
 from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
@@ -12,16 +11,17 @@ from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import Trainee, evaluate, no_losses
 from neox.train.loss_scale import LossScale, LossScaleSpec
+from neox.train.masters import Masters
 from neox.train.optimizers import (
     OptimizerSpec,
     build_optimizer,
     moment,
-    set_rate,
     state_kinds,
 )
-from neox.train.precision import DTYPES, Precision
-from neox.train.report import RankReport, apply_verdict, world_report
+from neox.train.precision import Precision
+from neox.train.report import RankReport, world_report
 from neox.train.step import EngineState, EvaluationResult, StepResult
+from neox.train.update import Order, update
 
 
 class NativeEngine:
@@ -40,17 +40,16 @@ class NativeEngine:
     ) -> None:
         assert mesh.world_size == 1, "the native engine runs one process"
         self._trainee = trainee.to(mesh.device)
-        self.model = trainee.model
         self._mesh = mesh
         self._clip = optimizer.clip
         self._scale = LossScale(loss_scale if precision == "fp16" else None)
-        self._masters = dict(self.model.named_parameters())
-        self._lower = {} if precision == "fp32" else _lowered(self.model, DTYPES[precision])
-        self._optimizer = build_optimizer(self._masters.items(), optimizer, mesh.device)
+        self._masters = Masters(trainee.model, precision)
+        self._optimizer = build_optimizer(self._masters.named.items(), optimizer, mesh.device)
         self._trainee.train()
 
     def step(self, batches: Sequence[Batch], *, lr: float, stop: bool) -> StepResult:
         sums = no_losses(self._mesh.device)
+        self._masters.begin(len(batches))
         for batch in batches:
             here = batch.to(self._mesh.device)
             parts: LossParts = self._trainee(here)
@@ -61,18 +60,16 @@ class NativeEngine:
     def _update(
         self, loss_sum: torch.Tensor, weight: torch.Tensor, *, lr: float, stop: bool
     ) -> StepResult:
-        gradients = [p.grad for p in self._masters.values() if p.grad is not None]
         report = RankReport(
-            loss_sum=loss_sum, weight=weight, stop=stop, gradients=gradients, counts=True
+            loss_sum=loss_sum,
+            weight=weight,
+            stop=stop,
+            gradients=self._masters.gradients(),
+            counts=True,
         )
         result = world_report(report, self._mesh, self._scale.value)
-        apply_verdict(
-            self._optimizer, gradients, result, clip=self._clip, loss_scale=self._scale.value
-        )
-        set_rate(self._optimizer, lr)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self._refresh_lower()
+        order = Order(rate=lr, clip=self._clip, loss_scale=self._scale.value)
+        update(self._optimizer, self._masters, result, order)
         if self._scale.dynamic:
             self._scale.update(overflow=bool(result.bad > 0))
         return result
@@ -81,7 +78,7 @@ class NativeEngine:
         return evaluate(self._trainee, batches, self._mesh, stop=stop)
 
     def fragments(self) -> Iterator[Fragment]:
-        for name, master in self._masters.items():
+        for name, master in self._masters.named.items():
             for kind in ("weight", *state_kinds(self._optimizer)):
                 yield Fragment(
                     name=name,
@@ -95,12 +92,12 @@ class NativeEngine:
     def restore(self, reader: FragmentReader, *, weights_only: bool = False) -> None:
         kinds = ("weight",) if weights_only else ("weight", *state_kinds(self._optimizer))
         with torch.no_grad():
-            for name, master in self._masters.items():
+            for name, master in self._masters.named.items():
                 box = whole(tuple(master.shape))
                 for kind in kinds:
                     piece = reader.read(name, kind, box, 0, master.numel())
                     self._tensor(master, kind).copy_(piece.view(master.shape))
-        self._refresh_lower()
+        self._masters.refresh()
 
     @property
     def loss_scale(self) -> float:
@@ -110,43 +107,8 @@ class NativeEngine:
         return engine_state(self._optimizer, self._scale)
 
     def restore_state(self, state: EngineState) -> None:
-        masters = list(self._masters.values())
+        masters = list(self._masters.named.values())
         restore_engine_state(state, self._optimizer, masters, self._scale)
 
     def _tensor(self, master: torch.Tensor, kind: Kind) -> torch.Tensor:
         return master if kind == "weight" else moment(self._optimizer, master, kind)
-
-    def _refresh_lower(self) -> None:
-        if self._lower:
-            masters = [self._masters[name].detach() for name in self._lower]
-            torch._foreach_copy_([low.detach() for low in self._lower.values()], masters)
-
-
-def _lowered(model: nn.Module, dtype: torch.dtype) -> dict[str, nn.Parameter]:
-    """Give the model parameters in `dtype` whose gradients add up in fp32 on their masters.
-
-    The model's own parameters become the masters. A gradient in the lower format lives only from
-    the moment it is complete until it has been added, and is never accumulated in that format.
-    """
-    lower: dict[str, nn.Parameter] = {}
-    for name, master in list(model.named_parameters()):
-        owner, _, attribute = name.rpartition(".")
-        parameter = nn.Parameter(master.detach().to(dtype))
-        parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
-            _accumulate_into(master)
-        )
-        setattr(model.get_submodule(owner), attribute, parameter)
-        lower[name] = parameter
-    return lower
-
-
-def _accumulate_into(master: nn.Parameter) -> Callable[[torch.Tensor], None]:
-    def add(parameter: torch.Tensor) -> None:
-        assert parameter.grad is not None
-        if master.grad is None:
-            master.grad = parameter.grad.float()
-        else:
-            master.grad += parameter.grad
-        parameter.grad = None
-
-    return add

@@ -47,6 +47,14 @@ def squared_norm(tensors: Sequence[torch.Tensor], device: torch.device) -> torch
     return torch.stack(norms).square().sum()
 
 
+def gradient_factor(result: StepResult, *, clip: float, loss_scale: float) -> torch.Tensor:
+    """What gradients are multiplied by: the loss scale undone, the global norm at most `clip`."""
+    factor = torch.full_like(result.grad_norm, 1.0 / loss_scale)
+    if clip > 0:
+        factor *= (clip / result.grad_norm).clamp(max=1.0)
+    return factor
+
+
 def apply_verdict(
     optimizer: Optimizer,
     gradients: Sequence[torch.Tensor],
@@ -56,9 +64,7 @@ def apply_verdict(
     loss_scale: float,
 ) -> None:
     """Clip by the global norm and undo the loss scale; arrange that a bad step changes nothing."""
-    factor = torch.full_like(result.grad_norm, 1.0 / loss_scale)
-    if clip > 0:
-        factor *= (clip / result.grad_norm).clamp(max=1.0)
+    factor = gradient_factor(result, clip=clip, loss_scale=loss_scale)
     if result.bad.is_cuda:
         optimizer.found_inf = (result.bad > 0).float()
         optimizer.grad_scale = factor.reciprocal().float()
