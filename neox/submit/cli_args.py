@@ -30,6 +30,7 @@ class RunArguments:
     output: Path | None
     chain: int | Literal["auto"] | None
     seconds_per_step: float | None  # for --chain auto
+    dependencies: tuple[str, ...]
     python: str | None
     directives: tuple[str, ...]
     launch_args: tuple[str, ...]
@@ -91,6 +92,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     parser.add_argument("--nodes", type=_count)
     parser.add_argument("--chain", type=_count_or_auto)
     parser.add_argument("--seconds-per-step", type=_seconds)
+    parser.add_argument("--dependency", type=_job_ids, action="extend", default=[])
     parser.add_argument("--up-to", type=_node_hours)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("-d", "--config-dir", type=Path, default=Path())
@@ -122,6 +124,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         output=arguments["output"],
         chain=arguments["chain"],
         seconds_per_step=arguments["seconds_per_step"],
+        dependencies=tuple(arguments["dependency"]),
         python=arguments["python"],
         directives=tuple(arguments["directive"]),
         launch_args=tuple(arguments["launch_arg"]),
@@ -266,6 +269,13 @@ def _count(text: str) -> int:
 
 def _count_or_auto(text: str) -> int | Literal["auto"]:
     return "auto" if text == "auto" else _count(text)
+
+
+def _job_ids(text: str) -> list[str]:
+    ids = text.split(",")
+    if not all(ids):
+        raise argparse.ArgumentTypeError(f"{text!r} is not JOBID or JOBID,JOBID")
+    return ids
 
 
 def _seconds(text: str) -> float:

@@ -27,6 +27,7 @@ where and how much
   --chain N            submit N links, each after the one before it (1)
   --chain auto         as many links as the steps left take, with a table of other ways
   --seconds-per-step S measured elsewhere, for --chain auto (this run's log, or an estimate)
+  --dependency ID[,ID] start when these jobs have ended, however they did; may be repeated
   --python PATH        the interpreter the ranks run (the profile's)
   --directive K=V      one more line for the scheduler; may be repeated
   --launch-arg ARG     one more argument of the launcher; may be repeated

@@ -87,6 +87,7 @@ def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings)
         name=given.name,
         output=given.output,
         chain=None if given.chain == "auto" else given.chain,
+        dependencies=given.dependencies,
         python=given.python,
         here=given.here,
         directives=given.directives,

@@ -168,7 +168,7 @@ class Plan:
     chain_wanted: int = 1  # links asked for; those beyond `chain` follow by `neox-submit chain RUN`
     hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
     watch: Watch | None = None  # None for a job that shows no heartbeat
-    waits_for: tuple[str, ...] = ()  # other jobs, whose end the run's first link waits for
+    waits_for: tuple[str, ...] = ()  # other jobs, whose end the first link waits for
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
     checkpoint_bytes: int | None = None  # of one checkpoint
     job_container: tuple[Word, ...] = ()  # prefix of Python in job.sh; empty for none

@@ -88,6 +88,7 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Headed) -> Plan:
         step_seconds=sized.pace.step_seconds or None,
         checkpoint_bytes=sized.checkpoint_bytes,
         profile=sized.profile,
+        waits_for=sized.waits_for,
     )
 
 

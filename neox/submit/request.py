@@ -31,6 +31,7 @@ class Request:
     name: str | None = None
     output: Path | None = None  # -o: where run directories go
     chain: int | None = None
+    dependencies: tuple[str, ...] = ()  # --dependency JOBID[,JOBID]
     python: str | None = None
     here: bool = False  # run inside the allocation one already has
     directives: tuple[str, ...] = ()  # --directive K=V

@@ -137,6 +137,9 @@ def _saves(plan: Plan) -> Iterator[str]:
 
 
 def _chain(plan: Plan) -> Iterator[str]:
+    if plan.waits_for:
+        jobs = "job" if len(plan.waits_for) == 1 else "jobs"
+        yield f"the first link starts when {jobs} {', '.join(plan.waits_for)} ended, in any way"
     if not plan.job.chain:
         return
     links = _several(plan.chain, "link")

@@ -12,6 +12,7 @@ from neox.models.count import checkpoint_bytes
 from neox.sites.profile import NodeType, Queue
 from neox.submit.case import Case, note
 from neox.submit.container import ContainerWords
+from neox.submit.dependency import waits_for
 from neox.submit.dividing import Divided, divide
 from neox.submit.environment import Surroundings
 from neox.submit.geometry import division, geometry_warnings, node_remedies
@@ -50,6 +51,7 @@ class Sized:
     container: ContainerWords
     python: str
     profile: Profiling | None
+    waits_for: tuple[str, ...]  # other jobs
     warnings: tuple[str, ...]
 
 
@@ -57,18 +59,26 @@ def size(case: Case, request: Request) -> Sized | list[Problem]:
     """Hold the request against site and config: the job's numbers, or all that is wrong."""
     problems = typed_problems(case.site, request)
     placed = place(case, request, problems)
+    others = waits_for(case.site, request)
+    note(problems, others if isinstance(others, Problem) else None)
     if placed is None:
         return problems
     started = start(case, request, placed, problems)
     divided = divide(case, request, placed, problems)
     _check_time(case, request, placed, divided.pace if divided else Pace(), problems)
-    if problems or started is None or divided is None:
+    if problems or started is None or divided is None or isinstance(others, Problem):
         return problems
-    return _sized(case, request, placed, started, divided)
+    return _sized(case, request, placed, started, divided, others=others)
 
 
 def _sized(
-    case: Case, request: Request, placed: Placed, started: Started, divided: Divided
+    case: Case,
+    request: Request,
+    placed: Placed,
+    started: Started,
+    divided: Divided,
+    *,
+    others: tuple[str, ...],
 ) -> Sized:
     seconds = walltime(request, case.job, placed.queue, placed.nodes)
     return Sized(
@@ -90,6 +100,7 @@ def _sized(
         container=started.container,
         python=started.python,
         profile=divided.profile,
+        waits_for=others,
         warnings=tuple(_warnings(case, placed, divided)),
     )
 
