@@ -1,11 +1,13 @@
 """How far a long command is, on one line of the terminal."""
 
+import shutil
 import time
 from typing import TextIO
 
 EVERY = 0.2  # seconds between redraws
 EVERY_LINE = 10.0  # seconds between lines where there is no terminal to redraw
 BAR = 24
+TITLE = 21  # letters; with it, all of the line but its longest times fits 80
 
 
 class Progress:
@@ -13,7 +15,7 @@ class Progress:
 
     def __init__(self, total: int, stream: TextIO, *, shown: bool, title: str = "") -> None:
         self._total = max(total, 1)
-        self._title = title and f"{title}  "
+        self._title = title and f"{title[:TITLE]:{TITLE}} "
         self._stream = stream
         self._shown = shown
         self._redraws = stream.isatty()
@@ -46,7 +48,9 @@ class Progress:
         text += f"{rate / 1e6:.1f} MB/s  "
         text += "" if tokens is None else f"{tokens / seconds:,.0f} tokens/s  "
         text += f"{left} left"
-        self._stream.write(f"\r\033[K{text}" if self._redraws else f"{text}\n")
+        if self._redraws:  # a line that wraps could not be drawn over
+            text = f"\r\033[K{text[: shutil.get_terminal_size().columns - 1]}"
+        self._stream.write(text if self._redraws else f"{text}\n")
         self._stream.flush()
 
 
