@@ -1,64 +1,11 @@
 """What must hold between the arguments that name data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from neox.config.arguments.data import Data, Paths, Weights
+from neox.config.arguments.data import Paths, Weights
+from neox.config.data_sets import sets_of_parts
 from neox.config.derive import Findings
 from neox.config.run_config import RunConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """What is given for one of training, validation and test."""
-
-    name: str
-    paths: Paths | None
-    weights: Weights | None
-    labels: Paths | None
-    rewards: Paths | None
-    chosen: Paths | None
-    rejected: Paths | None
-    chosen_labels: Paths | None
-    rejected_labels: Paths | None
-
-
-def _parts(data: Data) -> tuple[_Part, ...]:
-    return (
-        _Part(
-            name="train",
-            paths=data.train_data_paths,
-            weights=data.train_data_weights,
-            labels=data.train_label_data_paths,
-            rewards=data.train_reward_data_paths,
-            chosen=data.pos_train_data_paths,
-            rejected=data.neg_train_data_paths,
-            chosen_labels=data.pos_train_label_data_paths,
-            rejected_labels=data.neg_train_label_data_paths,
-        ),
-        _Part(
-            name="valid",
-            paths=data.valid_data_paths,
-            weights=data.valid_data_weights,
-            labels=data.valid_label_data_paths,
-            rewards=data.valid_reward_data_paths,
-            chosen=data.pos_valid_data_paths,
-            rejected=data.neg_valid_data_paths,
-            chosen_labels=data.pos_valid_label_data_paths,
-            rejected_labels=data.neg_valid_label_data_paths,
-        ),
-        _Part(
-            name="test",
-            paths=data.test_data_paths,
-            weights=data.test_data_weights,
-            labels=data.test_label_data_paths,
-            rewards=data.test_reward_data_paths,
-            chosen=data.pos_test_data_paths,
-            rejected=data.neg_test_data_paths,
-            chosen_labels=data.pos_test_label_data_paths,
-            rejected_labels=data.neg_test_label_data_paths,
-        ),
-    )
 
 
 def _split(config: RunConfig, findings: Findings) -> None:
@@ -75,7 +22,7 @@ def _split(config: RunConfig, findings: Findings) -> None:
 
 
 def _paths(config: RunConfig, findings: Findings) -> None:
-    parts, whole = _parts(config.data), config.data.data_path
+    parts, whole = sets_of_parts(config.data), config.data.data_path
     for kind, there in (
         ("", [part for part in parts if part.paths]),
         ("pos_", [part for part in parts if part.chosen]),
@@ -106,7 +53,7 @@ def _weights(findings: Findings, name: str, paths: Paths | None, weights: Weight
 
 def _beside(config: RunConfig, findings: Findings) -> None:
     """Labels, rewards and rejected answers stand beside their sets, one file each."""
-    for part in _parts(config.data):
+    for part in sets_of_parts(config.data):
         name, chosen = f"{part.name}_data_paths", f"pos_{part.name}_data_paths"
         rejected = f"neg_{part.name}_data_paths"
         for own, files, beside, sets in (
@@ -126,7 +73,7 @@ def _beside(config: RunConfig, findings: Findings) -> None:
 def _kind(config: RunConfig, findings: Findings) -> None:
     """Pairs, samples from a server, and token files exclude each other."""
     data = config.data
-    for part in _parts(data):
+    for part in sets_of_parts(data):
         own = f"pos_{part.name}_data_paths"
         if part.chosen and data.dataset_impl != "pairwise":
             findings.add(own, "are pairs of answers; add dataset_impl: pairwise")
@@ -137,6 +84,13 @@ def _kind(config: RunConfig, findings: Findings) -> None:
         findings.add("dataset_impl", message)
     if data.dataset_impl == "online" and data.data_path is not None:
         findings.add("dataset_impl", "online contradicts data_path; delete one of the two")
+    learned = config.training.train_impl
+    if data.dataset_impl == "pairwise" and learned not in ("dpo", "rm"):
+        message = f"pairwise is not what train_impl: {learned} learns from; dpo and rm do"
+        findings.add("dataset_impl", message)
+    if data.train_reward_data_paths and learned != "kto":
+        message = f"train_impl: {learned} reads no rewards from files; kto does"
+        findings.add("train_reward_data_paths", message)
     whole = data.pack_impl == "unpacked"
     for name, given in (
         ("pos_train_data_paths", data.pos_train_data_paths),

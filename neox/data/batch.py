@@ -10,22 +10,39 @@ class Batch:
     """`b` samples of `s + 1` tokens; neighbours in time share a token.
 
     `weight` is the sum of the loss masks over all micro-batches of all data ranks of the step,
-    known before the step from the labels alone. Engines divide by it, so that the result does
-    not depend on how a batch is cut.
+    known before the step from the labels alone; of pairs it is their number. Engines divide by it,
+    so that the result does not depend on how a batch is cut.
+
+    With `pairs` the first half of the rows are the chosen answers, and the second half the
+    rejected ones in the same order.
     """
 
     tokens: torch.Tensor  # [b, s + 1] int64
     loss_mask: torch.Tensor  # [b, s] float32, 1 where the next token counts
     weight: float
     targets: torch.Tensor | None = None  # [b, s] int64; None: the next token, always
+    documents: torch.Tensor | None = None  # [b, s] int32: attention stays within one of a row
+    positions: torch.Tensor | None = None  # [b, s] int64; None: 0 to s - 1
+    rewards: torch.Tensor | None = None  # [b] float32
+    pairs: bool = False
 
     def __post_init__(self) -> None:
-        assert self.targets is None or self.targets.shape == self.loss_mask.shape
+        for beside in (self.targets, self.documents, self.positions):
+            assert beside is None or beside.shape == self.loss_mask.shape
+        assert self.rewards is None or len(self.rewards) == len(self.tokens)
+        assert not self.pairs or len(self.tokens) % 2 == 0
 
     def to(self, device: torch.device) -> "Batch":
+        def there(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
         return Batch(
             tokens=self.tokens.to(device, non_blocking=True),
             loss_mask=self.loss_mask.to(device, non_blocking=True),
             weight=self.weight,
-            targets=(None if self.targets is None else self.targets.to(device, non_blocking=True)),
+            targets=there(self.targets),
+            documents=there(self.documents),
+            positions=there(self.positions),
+            rewards=there(self.rewards),
+            pairs=self.pairs,
         )

@@ -7,7 +7,7 @@ from typing import Literal
 from neox.data.chat_template import ChatTemplate
 from neox.data.errors import DataError
 from neox.data.fields import BadRecord, require_whole
-from neox.data.samples import NOT_COUNTED
+from neox.data.rows import NOT_COUNTED
 from neox.data.tokenizer import Tokenizer
 from neox.data.tokenizers import LibraryTokenizer
 

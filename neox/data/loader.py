@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from neox.data.batch import Batch
+from neox.data.batching import Masking, batch_of, mask_of, pairs_of
 from neox.data.errors import DataError
-from neox.data.samples import Rows, Samples
+from neox.data.rows import Rows
+from neox.data.samples import Samples
 
 STEPS_AHEAD = 2
 LOOK_AGAIN = 0.2  # seconds between a blocked thread's looks at whether it should end
@@ -49,14 +50,6 @@ class Geometry:
         whole = np.arange(start, start + self.step_samples, dtype=np.int64)
         cut = whole.reshape(self.accumulation, self.data_size, self.micro_batch)
         return cut[:, self.data_rank]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Masking:
-    """Which positions count, and which token ids may be there at all."""
-
-    eod: int | None = None  # eod_mask_loss: positions whose input is this token do not count
-    vocab_size: int | None = None  # a larger id would end in a device-side assertion
 
 
 class Loader:
@@ -145,26 +138,18 @@ class Loader:
         geometry = self._geometry
         self._require(start)
         numbers = geometry.step_numbers(start)
-        rows = self._samples.rows(numbers.reshape(-1))
-        self._check_vocabulary(rows.tokens, numbers)
-        mask = self._mask(rows)
+        rows = self._samples.rows(numbers.reshape(-1), documents=self._masking.by_document)
+        self._check_vocabulary(rows, numbers)
+        mask = mask_of(rows, self._masking)
         weight = self._weight(start, mask)
-        shape = (geometry.accumulation, geometry.micro_batch, -1)
-        tokens_by_batch = torch.from_numpy(rows.tokens.reshape(shape))
-        targets = None
-        if rows.labels is not None:
-            labels = np.maximum(rows.labels[:, 1:], 0)  # an index even where it does not count
-            targets = torch.from_numpy(labels.reshape(shape))
-        mask_by_batch = torch.from_numpy(mask.reshape(shape))
-        return [
-            Batch(
-                tokens=tokens_by_batch[m],
-                loss_mask=mask_by_batch[m],
-                weight=weight,
-                targets=None if targets is None else targets[m],
-            )
-            for m in range(geometry.accumulation)
-        ]
+        size = geometry.micro_batch
+        cuts = [slice(m * size, (m + 1) * size) for m in range(geometry.accumulation)]
+        batches = [batch_of(rows, mask, self._masking, cut, weight) for cut in cuts]
+        if rows.rejected is None:
+            return batches
+        mask = mask_of(rows.rejected, self._masking)
+        others = [batch_of(rows.rejected, mask, self._masking, cut, weight) for cut in cuts]
+        return [pairs_of(*both) for both in zip(batches, others, strict=True)]
 
     def _require(self, start: int) -> None:
         end, there = start + self._geometry.step_samples, len(self._samples)
@@ -177,8 +162,10 @@ class Loader:
                 "(with order: per-epoch it may be lengthened)"
             )
 
-    def _check_vocabulary(self, tokens: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
-        limit = self._masking.vocab_size
+    def _check_vocabulary(self, rows: Rows, numbers: NDArray[np.int64]) -> None:
+        if rows.rejected is not None:
+            self._check_vocabulary(rows.rejected, numbers)
+        limit, tokens = self._masking.vocab_size, rows.tokens
         if limit is None or (int(tokens.max()) < limit and int(tokens.min()) >= 0):
             return
         wrong = np.flatnonzero((tokens >= limit).any(axis=1) | (tokens < 0).any(axis=1))[0]
@@ -189,27 +176,20 @@ class Loader:
             f"{limit - 1}; the data was prepared with another tokenizer than vocab_file"
         )
 
-    def _mask(self, rows: Rows) -> NDArray[np.float32]:
-        count, width = rows.tokens.shape
-        mask = np.ones((count, width - 1), np.float32)
-        if self._masking.eod is not None:
-            mask[rows.tokens[:, :-1] == self._masking.eod] = 0
-        if rows.labels is not None:
-            mask[rows.labels[:, 1:] < 0] = 0
-        return mask
-
     def _weight(self, start: int, mask: NDArray[np.float32]) -> float:
         geometry = self._geometry
+        if self._samples.paired:
+            return float(geometry.step_samples)
         if self._all_count:
             return float(geometry.step_samples * mask.shape[1])
         if geometry.data_size == 1 or self._sum_over_ranks is not None:
             return float(mask.sum(dtype=np.float64))
         whole = np.arange(start, start + geometry.step_samples, dtype=np.int64)
-        return float(self._mask(self._samples.rows(whole)).sum(dtype=np.float64))
+        return float(mask_of(self._samples.rows(whole), self._masking).sum(dtype=np.float64))
 
     def _with_summed_weight(self, step: list[Batch]) -> list[Batch]:
         """Communicate where the step is used: a collective in the thread could meet another."""
-        if self._sum_over_ranks is None or self._all_count:
+        if self._sum_over_ranks is None or self._all_count or step[0].pairs:
             return step
         weight = self._sum_over_ranks(step[0].weight)
         return [replace(one, weight=weight) for one in step]

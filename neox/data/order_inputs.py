@@ -22,7 +22,10 @@ class SetInputs:
     last: int
     weight: float  # normalised; 1 where there is only one set
     samples: int  # how many were asked of this set
-    labels: str = ""  # fingerprint of the label file, where there is one
+    labels: str = ""  # fingerprint of the label file, where there is one; likewise the others
+    rewards: str = ""
+    rejected: str = ""  # the other answers, where these are pairs
+    rejected_labels: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +100,14 @@ def _set_changes(before: SetInputs, after: SetInputs) -> list[str]:
             f"documents of {after.path} were {before.first} to {before.last} "
             f"and are {after.first} to {after.last}"
         )
-    if before.labels != after.labels:
-        changes.append(f"the labels of {after.path} changed")
+    for name, was, now in (
+        ("labels", before.labels, after.labels),
+        ("rewards", before.rewards, after.rewards),
+        ("rejected answers", before.rejected, after.rejected),
+        ("labels of rejected answers", before.rejected_labels, after.rejected_labels),
+    ):
+        if was != now:
+            changes.append(f"the {name} of {after.path} changed")
     if before.weight != after.weight:
         changes.append(f"the weight of {after.path} was {before.weight} and is {after.weight}")
     return changes

@@ -4,9 +4,11 @@ Without torch and without a rank: a job on a node without GPUs builds the index 
 the ranks of the run then find and memory-map them.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from neox.config.arguments.data import Paths, Weights
+from neox.config.arguments.data import Data
+from neox.config.data_sets import PartSets, sets_of_parts
 from neox.config.run_config import RunConfig
 from neox.data.errors import DataError
 from neox.data.samples import Samples
@@ -65,39 +67,36 @@ def _open(config: RunConfig, part: Part, samples: int, cache: Path | None) -> Sa
     data = config.data
     if data.data_path is not None:
         return open_split(SplitSource(data_path=data.data_path, split=data.split), part, request)
-    paths, weights, labels = _sets(config, part)
-    if not paths:
+    sets = _sets(data, part)
+    if not sets.paths:
         raise DataError(
             f"no {part.value} data: give data_path with split, or {part.value}_data_paths"
         )
-    equal = tuple(1.0 for _ in paths)
+    equal = tuple(1.0 for _ in sets.paths)
     source = BlendSource(
-        paths=paths,
-        weights=weights or equal,
+        paths=sets.paths,
+        weights=sets.weights or equal,
         by_documents=data.weight_by_num_documents,
         by_size=data.weight_by_size,
         alpha=data.weighted_sampler_alpha,
-        labels=labels,
+        labels=sets.labels,
+        rewards=sets.rewards,
+        rejected=sets.rejected,
+        rejected_labels=sets.rejected_labels,
     )
     return open_blend(source, request)
 
 
-def _sets(config: RunConfig, part: Part) -> tuple[Paths, Weights | None, Paths | None]:
-    data = config.data
-    match part:
-        case Part.TRAIN:
-            paths, labels = data.train_data_paths, data.train_label_data_paths
-            return paths or (), data.train_data_weights, labels
-        case Part.VALID:
-            paths, labels = data.valid_data_paths, data.valid_label_data_paths
-            return paths or (), data.valid_data_weights, labels
-        case Part.TEST:
-            paths, labels = data.test_data_paths, data.test_label_data_paths
-            return paths or (), data.test_data_weights, labels
+def _sets(data: Data, part: Part) -> PartSets:
+    """Of pairs, the chosen answers are the sets, and the rejected ones stand beside them."""
+    sets = next(one for one in sets_of_parts(data) if one.name == part.value)
+    if data.dataset_impl != "pairwise":
+        return replace(sets, rejected=None, rejected_labels=None)
+    return replace(sets, paths=sets.chosen, labels=sets.chosen_labels)
 
 
 def _has_test(config: RunConfig) -> bool:
     data = config.data
     if data.data_path is None:
-        return bool(data.test_data_paths)
+        return bool(_sets(data, Part.TEST).paths)
     return len(split_range(data.split, Part.TEST, len(TokenFile(data.data_path)))) > 0

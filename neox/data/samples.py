@@ -1,7 +1,6 @@
 """Samples by number: s + 1 tokens each, out of one token file or a blend of several."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,18 +11,10 @@ from neox.data.blend import Blend
 from neox.data.errors import DataError
 from neox.data.order import Order
 from neox.data.order_inputs import OrderInputs
+from neox.data.rows import Rows, mixed
 from neox.data.token_file import TokenFile, TokenFileError
 
-NOT_COUNTED = -100  # the label of a token that is no target
 LONG_PIECE = 48  # tokens: above, copying piece by piece is faster than one gather
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Some samples. Labels are not shifted: the label of a token stands at its own place."""
-
-    tokens: NDArray[np.int64]  # [b, s + 1]; 0 after the end of a shorter sample
-    labels: NDArray[np.int64] | None  # [b, s + 1], NOT_COUNTED where no target; None: all count
 
 
 class Samples(Protocol):
@@ -36,14 +27,22 @@ class Samples(Protocol):
     def labelled(self) -> bool:
         """Do rows have labels?"""
 
+    @property
+    def paired(self) -> bool:
+        """Do rows have rejected answers?"""
+
     def __len__(self) -> int:
         """How many samples the order was made for."""
 
     def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens [b, s + 1] of the samples `numbers` [b]; any of 0 to len - 1."""
 
-    def rows(self, numbers: NDArray[np.int64]) -> Rows:
-        """Tokens and labels of the samples `numbers` [b]."""
+    def rows(self, numbers: NDArray[np.int64], *, documents: bool = False) -> Rows:
+        """The samples `numbers` [b], and where asked which document each token belongs to."""
+
+
+# starts and lengths of all pieces of documents, one sample after the other; pieces of each sample
+Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class PackedSamples:
@@ -51,6 +50,8 @@ class PackedSamples:
 
     `labels` is a file of the same documents, NOT_COUNTED where a token is no target.
     """
+
+    paired = False
 
     def __init__(
         self, file: TokenFile, order: Order, inputs: OrderInputs, labels: TokenFile | None = None
@@ -66,14 +67,17 @@ class PackedSamples:
         return self.inputs.samples
 
     def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        _require_in_range(numbers, self.inputs)
-        return self._cut(self._file, *self._pieces_of(numbers))
+        require_in_range(numbers, self.inputs)
+        starts, lengths, _ = self._pieces_of(numbers)
+        return self._cut(self._file, starts, lengths)
 
-    def rows(self, numbers: NDArray[np.int64]) -> Rows:
-        _require_in_range(numbers, self.inputs)
-        pieces = self._pieces_of(numbers)
-        labels = None if self._labels is None else self._cut(self._labels, *pieces)
-        return Rows(tokens=self._cut(self._file, *pieces), labels=labels)
+    def rows(self, numbers: NDArray[np.int64], *, documents: bool = False) -> Rows:
+        require_in_range(numbers, self.inputs)
+        starts, lengths, counts = self._pieces_of(numbers)
+        labels = None if self._labels is None else self._cut(self._labels, starts, lengths)
+        tokens = self._cut(self._file, starts, lengths)
+        within = np.repeat(numbered(counts), lengths).reshape(tokens.shape) if documents else None
+        return Rows(tokens=tokens, labels=labels, documents=within)
 
     def _cut(
         self, file: TokenFile, starts: NDArray[np.int64], lengths: NDArray[np.int64]
@@ -85,14 +89,12 @@ class PackedSamples:
                 f"{self._file.idx_path} and the index map of its order disagree; the file was "
                 "rewritten under a running job. Start the job again"
             )
-        _copy_pieces(file, starts, lengths, flat)
+        copy_pieces(file, starts, lengths, flat)
         return flat.reshape(-1, width)
 
-    def _pieces_of(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return self._pieces(self._order.shuffle[numbers].astype(np.int64))
-
-    def _pieces(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Start in the token array and length of each piece of a document, sample by sample."""
+    def _pieces_of(self, numbers: NDArray[np.int64]) -> Pieces:
+        """Start in the token array and length of each piece, and how many a sample has."""
+        cells = self._order.shuffle[numbers].astype(np.int64)
         first, last = self._order.samples[cells], self._order.samples[cells + 1]
         counts = last[:, 0].astype(np.int64) - first[:, 0] + 1
         ends = np.cumsum(counts)
@@ -105,55 +107,7 @@ class PackedSamples:
         lengths[ends - 1] = last[:, 1] + np.int64(1)
         lengths[begins] -= first[:, 1]
         starts[begins] += first[:, 1]
-        return starts, lengths
-
-
-class WholeSamples:
-    """Whole documents: those between two rows of the order, cut or filled up to s + 1 tokens."""
-
-    labelled = True  # what fills a sample up never counts
-
-    def __init__(
-        self, file: TokenFile, order: Order, inputs: OrderInputs, labels: TokenFile | None = None
-    ) -> None:
-        assert len(order) >= inputs.samples
-        self.inputs = inputs
-        self._file = file
-        self._order = order
-        self._labels = labels or file
-
-    def __len__(self) -> int:
-        return self.inputs.samples
-
-    def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.rows(numbers).tokens
-
-    def rows(self, numbers: NDArray[np.int64]) -> Rows:
-        _require_in_range(numbers, self.inputs)
-        starts, lengths, filled = self._pieces(self._order.shuffle[numbers].astype(np.int64))
-        there = np.arange(self.inputs.seq_length + 1) < filled[:, None]
-        tokens, labels = np.zeros(there.shape, np.int64), np.full(there.shape, NOT_COUNTED)
-        for file, rows in ((self._file, tokens), (self._labels, labels)):
-            flat = np.empty(int(filled.sum()), np.int64)
-            _copy_pieces(file, starts, lengths, flat)
-            rows[there] = flat
-        return Rows(tokens=tokens, labels=labels)
-
-    def _pieces(
-        self, cells: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Start and length of each document, and how far each sample [b] is filled."""
-        first, after = self._order.samples[cells, 0], self._order.samples[cells + 1, 0]
-        counts = (after - first).astype(np.int64)
-        ends = np.cumsum(counts)
-        begins = ends - counts
-        position = np.arange(ends[-1]) + np.repeat(first - begins, counts)
-        documents = self._order.documents[position]
-        lengths = self._file.sizes[documents].astype(np.int64)
-        # only a document alone in its sample can be too long
-        lengths = np.minimum(lengths, self.inputs.seq_length + 1)
-        starts = self._file.offsets[documents] // self._file.dtype.itemsize
-        return starts, lengths, np.add.reduceat(lengths, begins)
+        return starts, lengths, counts
 
 
 class BlendedSamples:
@@ -162,7 +116,8 @@ class BlendedSamples:
     def __init__(self, sets: Sequence[Samples], mixture: Blend, inputs: OrderInputs) -> None:
         self.inputs = inputs
         self.labelled = sets[0].labelled
-        assert all(one.labelled == self.labelled for one in sets)
+        self.paired = sets[0].paired
+        assert all((one.labelled, one.paired) == (self.labelled, self.paired) for one in sets)
         self._sets = sets
         self._blend = mixture
 
@@ -172,21 +127,18 @@ class BlendedSamples:
     def read(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.rows(numbers).tokens
 
-    def rows(self, numbers: NDArray[np.int64]) -> Rows:
-        _require_in_range(numbers, self.inputs)
+    def rows(self, numbers: NDArray[np.int64], *, documents: bool = False) -> Rows:
+        require_in_range(numbers, self.inputs)
         chosen, within = self._blend.sets[numbers], self._blend.within[numbers]
-        tokens = np.empty((len(numbers), self.inputs.seq_length + 1), np.int64)
-        labels = np.empty_like(tokens) if self.labelled else None
-        for number in np.unique(chosen):
-            places = np.flatnonzero(chosen == number)
-            part = self._sets[number].rows(within[places])
-            tokens[places] = part.tokens
-            if labels is not None and part.labels is not None:
-                labels[places] = part.labels
-        return Rows(tokens=tokens, labels=labels)
+        places = {int(number): np.flatnonzero(chosen == number) for number in np.unique(chosen)}
+        parts = (
+            (at, self._sets[number].rows(within[at].astype(np.int64), documents=documents))
+            for number, at in places.items()
+        )
+        return mixed(parts, len(numbers))
 
 
-def _require_in_range(numbers: NDArray[np.int64], inputs: OrderInputs) -> None:
+def require_in_range(numbers: NDArray[np.int64], inputs: OrderInputs) -> None:
     assert len(numbers) > 0
     highest = int(numbers.max())
     if highest >= inputs.samples or int(numbers.min()) < 0:
@@ -197,7 +149,13 @@ def _require_in_range(numbers: NDArray[np.int64], inputs: OrderInputs) -> None:
         )
 
 
-def _copy_pieces(
+def numbered(counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """0 to count - 1 for each of `counts`, in a row."""
+    ends = np.cumsum(counts)
+    return (np.arange(ends[-1]) - np.repeat(ends - counts, counts)).astype(np.int32)
+
+
+def copy_pieces(
     file: TokenFile,
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from neox.data.beside import NOTHING_BESIDE, Beside, files_beside, fingerprint
 from neox.data.blend import (
     Blend,
     blend,
@@ -20,9 +21,11 @@ from neox.data.map_cache import cache_folders, cached_maps
 from neox.data.order import IntArray, Order, build_order
 from neox.data.order_inputs import OrderInputs, SetInputs, content_key
 from neox.data.packing import Mask, overflow_order, per_epoch_order, unpacked_order, usable
-from neox.data.samples import NOT_COUNTED, BlendedSamples, PackedSamples, Samples, WholeSamples
+from neox.data.rows import NOT_COUNTED
+from neox.data.samples import BlendedSamples, PackedSamples, Samples
 from neox.data.splits import Part, split_range
 from neox.data.token_file import TokenFile
+from neox.data.whole_samples import PairedSamples, WholeSamples
 
 ORDER_MAPS = ("documents", "samples", "shuffle")
 BLEND_MAPS = ("sets", "within")
@@ -45,7 +48,10 @@ class BlendSource:
     by_documents: bool = False  # weight_by_num_documents
     by_size: bool = False  # weight_by_size
     alpha: float = 1.0  # weighted_sampler_alpha
-    labels: tuple[str, ...] | None = None  # one per path
+    labels: tuple[str, ...] | None = None  # one per path, as are the others
+    rewards: tuple[str, ...] | None = None
+    rejected: tuple[str, ...] | None = None  # answers beside those of `paths`: pairs
+    rejected_labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +104,7 @@ def open_blend(source: BlendSource, request: OrderRequest) -> Samples:
         )
     files = [TokenFile(path) for path in source.paths]
     weights = _weights(source, files)
-    labels = _labels(source, files)
+    beside = files_beside(source, files)
     wanted = samples_per_set(weights, request.samples)
     sets = [
         _packed(
@@ -107,9 +113,9 @@ def open_blend(source: BlendSource, request: OrderRequest) -> Samples:
             replace(request, samples=count),
             split="",
             weight=weight,
-            labels=label,
+            beside=others,
         )
-        for file, count, weight, label in zip(files, wanted, weights, labels, strict=True)
+        for file, count, weight, others in zip(files, wanted, weights, beside, strict=True)
     ]
     inputs = replace(
         sets[0].inputs,
@@ -127,24 +133,6 @@ def _weights(source: BlendSource, files: Sequence[TokenFile]) -> list[float]:
     return normalised(source.weights)
 
 
-def _labels(source: BlendSource, files: Sequence[TokenFile]) -> list[TokenFile | None]:
-    """Raises DataError where a label file does not have the documents of its set."""
-    if source.labels is None:
-        return [None] * len(files)
-    if len(source.labels) != len(files):
-        raise DataError(f"{len(files)} data paths, but {len(source.labels)} label paths")
-    opened = list[TokenFile | None]()
-    for file, path in zip(files, source.labels, strict=True):
-        labels = TokenFile(path)
-        if not np.array_equal(labels.sizes, file.sizes):
-            raise DataError(
-                f"{labels.prefix}: its {len(labels):,} documents are not as long as the "
-                f"{len(file):,} of {file.prefix}; labels need one value for each token"
-            )
-        opened.append(labels)
-    return opened
-
-
 def _packed(
     file: TokenFile,
     chosen: range,
@@ -152,8 +140,8 @@ def _packed(
     *,
     split: str,
     weight: float,
-    labels: TokenFile | None = None,
-) -> PackedSamples | WholeSamples:
+    beside: Beside = NOTHING_BESIDE,
+) -> Samples:
     part = SetInputs(
         path=str(file.prefix),
         fingerprint=file.fingerprint,
@@ -161,7 +149,10 @@ def _packed(
         last=chosen.stop,
         weight=weight,
         samples=request.samples,
-        labels="" if labels is None else labels.fingerprint,
+        labels=fingerprint(beside.labels),
+        rewards=fingerprint(beside.rewards),
+        rejected=fingerprint(beside.rejected),
+        rejected_labels=fingerprint(beside.rejected_labels),
     )
     inputs = OrderInputs(
         samples=request.samples,
@@ -173,31 +164,43 @@ def _packed(
         packing=request.packing,
         allow_chopped=request.allow_chopped,
     )
-    order = _cached_order(file, chosen, request, labels)
+    order = _cached_order(file, chosen, request, beside)
     if request.packing == "packed":
-        return PackedSamples(file, order, inputs, labels)
-    return WholeSamples(file, order, inputs, labels)
+        return PackedSamples(file, order, inputs, beside.labels)
+    samples = WholeSamples(file, order, inputs, beside.labels, beside.rewards)
+    if beside.rejected is None:
+        return samples
+    others = WholeSamples(beside.rejected, order, inputs, beside.rejected_labels)
+    return PairedSamples(samples, others)
 
 
-def _build(
-    file: TokenFile, chosen: range, request: OrderRequest, labels: TokenFile | None
-) -> Order:
+def _build(file: TokenFile, chosen: range, request: OrderRequest, beside: Beside) -> Order:
     sizes, length, samples, seed = file.sizes, request.seq_length, request.samples, request.seed
     if request.packing == "packed":
         build = per_epoch_order if request.order == "per-epoch" else build_order
         return build(sizes, chosen, seq_length=length, samples=samples, seed=seed)
     if request.order == "per-epoch":
         raise DataError(f"order: per-epoch is for pack_impl: packed, not {request.packing}")
-    kept = usable(
-        sizes,
-        chosen,
-        seq_length=length,
-        allow_chopped=request.allow_chopped,
-        masked=_masked(labels, chosen, length),
-    )
+    kept = _usable(file, chosen, request, beside.labels)
+    if beside.rejected is not None:
+        kept &= _usable(beside.rejected, chosen, request, beside.rejected_labels)
+        if not kept.any():
+            raise DataError(f"{file.prefix}: of every pair, one of the answers cannot be read")
     if request.packing == "unpacked":
         return unpacked_order(chosen, kept, samples=samples, seed=seed)
     return overflow_order(sizes, chosen, kept, seq_length=length, samples=samples, seed=seed)
+
+
+def _usable(
+    file: TokenFile, chosen: range, request: OrderRequest, labels: TokenFile | None
+) -> Mask:
+    return usable(
+        file.sizes,
+        chosen,
+        seq_length=request.seq_length,
+        allow_chopped=request.allow_chopped,
+        masked=_masked(labels, chosen, request.seq_length),
+    )
 
 
 def _masked(labels: TokenFile | None, chosen: range, seq_length: int) -> Mask:
@@ -211,17 +214,15 @@ def _masked(labels: TokenFile | None, chosen: range, seq_length: int) -> Mask:
     return masked
 
 
-def _cached_order(
-    file: TokenFile, chosen: range, request: OrderRequest, labels: TokenFile | None
-) -> Order:
+def _cached_order(file: TokenFile, chosen: range, request: OrderRequest, beside: Beside) -> Order:
     def build() -> dict[str, IntArray]:
         file.verify()
-        order = _build(file, chosen, request, labels)
+        order = _build(file, chosen, request, beside)
         return {name: vars(order)[name] for name in ORDER_MAPS}
 
     key = content_key(
         {
-            "kind": _kind(request, labels),
+            "kind": _kind(request, beside),
             "content": file.fingerprint,
             "documents": [chosen.start, chosen.stop],
             "samples": request.samples,
@@ -233,11 +234,13 @@ def _cached_order(
     return Order(documents=maps["documents"], samples=maps["samples"], shuffle=maps["shuffle"])
 
 
-def _kind(request: OrderRequest, labels: TokenFile | None) -> str:
+def _kind(request: OrderRequest, beside: Beside) -> str:
     if request.packing == "packed":
         return "packed" if request.order == "gpt-neox" else "per-epoch"
     chopped = "chopped" if request.allow_chopped else "whole"
-    return f"{request.packing} {chopped} {'' if labels is None else labels.fingerprint}"
+    pairs = f" {fingerprint(beside.rejected)} {fingerprint(beside.rejected_labels)}"
+    known = f"{request.packing} {chopped} {fingerprint(beside.labels)}"
+    return known if beside.rejected is None else known + pairs
 
 
 def _cached_blend(weights: Sequence[float], first: TokenFile, request: OrderRequest) -> Blend:

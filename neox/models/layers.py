@@ -65,11 +65,14 @@ class Context:
         rotation: Rotation | None,
         cache: KeyValueCache | None = None,
         positions: torch.Tensor | None = None,
+        visible: torch.Tensor | None = None,
     ) -> None:
         self.rotation = rotation  # cos, sin [b or 1, s, rotary_dims / 2]; None: no positions
         self.cache = cache
         self.positions = positions  # [b, s], with a cache
-        self.visible = None if cache is None or positions is None else cache.visible(positions)
+        self.visible = visible  # [b, 1, s, keys], True where seen; None: all that came before
+        if cache is not None and positions is not None:
+            self.visible = cache.visible(positions)
 
 
 class Attention(nn.Module):

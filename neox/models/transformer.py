@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from neox.models.cache import KeyValueCache
 from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear, Residual
 from neox.models.spec import ModelSpec
+from neox.ops.attention import within_documents
 from neox.ops.rotary import Rotation, rotary_table
 
 Block = Callable[[Residual, Context], Residual]
@@ -40,9 +41,20 @@ class Transformer(nn.Module):
         """Logits [b, s, vocab] for tokens [b, s]; with a cache they continue what it holds."""
         return F.linear(self.hidden(tokens, cache), self.output_matrix)
 
-    def hidden(self, tokens: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
-        """What the output matrix is applied to, [b, s, h]."""
-        context = self._context(tokens, cache)
+    def hidden(
+        self,
+        tokens: torch.Tensor,
+        cache: KeyValueCache | None = None,
+        *,
+        documents: torch.Tensor | None = None,
+        positions: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What the output matrix is applied to, [b, s, h].
+
+        Without a cache, tokens of a row see only those of the same number in `documents` [b, s];
+        `positions` [b, s] are 0 to s - 1 unless they are given.
+        """
+        context = self._context(tokens, cache, documents, positions)
         stream = Residual(self.dropout(self.embedding(tokens)))
         for run in self._runs():
             stream = run(stream, context)
@@ -62,10 +74,19 @@ class Transformer(nn.Module):
         size = self.recompute
         return [_recomputed(layers[at : at + size]) for at in range(0, len(layers), size)]
 
-    def _context(self, tokens: torch.Tensor, cache: KeyValueCache | None) -> Context:
+    def _context(
+        self,
+        tokens: torch.Tensor,
+        cache: KeyValueCache | None,
+        documents: torch.Tensor | None,
+        positions: torch.Tensor | None,
+    ) -> Context:
         if cache is None:
             assert tokens.shape[1] <= self.spec.max_positions
-            return Context(self._rotation(slice(tokens.shape[1]), tokens.device))
+            at = slice(tokens.shape[1]) if positions is None else positions
+            seen = None if documents is None else within_documents(documents)
+            return Context(self._rotation(at, tokens.device), visible=seen)
+        assert documents is None and positions is None, "a cache holds one document a row"
         positions = cache.next_positions(tokens.shape[1])
         return Context(self._rotation(positions, tokens.device), cache, positions)
 

@@ -24,6 +24,16 @@ def attention(
     )
 
 
+def within_documents(documents: torch.Tensor) -> torch.Tensor:
+    """What each token of a row sees [b, 1, s, s]: itself, and what came before in its document.
+
+    `documents` [b, s] numbers the documents that lie in a row, one after the other.
+    """
+    length = documents.shape[1]
+    before = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    return ((documents[:, :, None] == documents[:, None, :]) & before)[:, None]
+
+
 def attention_reference(
     query: torch.Tensor,
     key: torch.Tensor,

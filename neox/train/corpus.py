@@ -1,13 +1,15 @@
 """The loaders of training and evaluation, from a run's samples."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.distributed as dist
 
 from neox.config.run_config import RunConfig
+from neox.data.batching import Masking
 from neox.data.errors import DataError
-from neox.data.loader import Geometry, Loader, Masking
+from neox.data.loader import Geometry, Loader
 from neox.data.samples import Samples
 from neox.data.tokenizers import load_tokenizer
 from neox.parallel.mesh import Mesh
@@ -49,13 +51,18 @@ def evaluation_loader(
 
 
 def _masking(config: RunConfig, vocab_size: int) -> Masking:
+    masking = Masking(
+        vocab_size=vocab_size,
+        documents=config.data.reset_attention_mask,
+        positions=config.data.reset_position_ids,
+    )
     if not config.data.eod_mask_loss:
-        return Masking(vocab_size=vocab_size)
+        return masking
     section = config.tokenizer
     tokenizer = load_tokenizer(section.tokenizer_type, section.vocab_file, section.merge_file)
     if tokenizer.eod is None:
         raise DataError(f"eod_mask_loss: {section.vocab_file} has no end-of-document token")
-    return Masking(vocab_size=vocab_size, eod=tokenizer.eod)
+    return replace(masking, eod=tokenizer.eod)
 
 
 def _sum_over(mesh: Mesh) -> Callable[[float], float]:

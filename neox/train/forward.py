@@ -23,7 +23,9 @@ class Trainee(nn.Module):
         self._objective = objective
 
     def forward(self, batch: Batch) -> LossParts:
-        hidden = self.model.hidden(self._objective.inputs(batch))
+        hidden = self.model.hidden(
+            self._objective.inputs(batch), documents=batch.documents, positions=batch.positions
+        )
         return self._objective.loss(hidden, self.model.output_matrix, batch)
 
 

@@ -6,6 +6,7 @@ from neox.config.places import ConfigErrors
 
 from .conftest import Reader, Resolver
 
+PARTS = ("train", "valid", "test")
 BROKEN = [
     ("hidden_size=66", "66 does not divide into 4 heads; num_attention_heads: 3 would"),
     ("num_kv_heads=3", "3 does not divide num_attention_heads: 4; 2 would"),
@@ -80,6 +81,51 @@ def test_data_paths_go_together(resolved: Resolver) -> None:
         resolved(one, *rest, "train_data_weights=[-1]")
     with pytest.raises(ConfigErrors, match="1 weights for 0 paths"):
         resolved("train_data_weights=[1]")
+
+
+PAIRS = (
+    "dataset_impl=pairwise",
+    "train_impl=dpo",
+    "pack_impl=unpacked",
+    *[f"{side}_{part}_data_paths=[a]" for side in ("pos", "neg") for part in PARTS],
+)
+
+
+def test_pairs_go_together(resolved: Resolver) -> None:
+    assert resolved(*PAIRS).data.neg_test_data_paths == ("a",)
+    for word, message in (
+        ("neg_train_data_paths=[a, b]", "neg_train_data_paths: 2 paths for 1 pos_train_data_paths"),
+        ("neg_train_data_paths=null", "add neg_train_data_paths"),
+        ("pos_test_data_paths=null", "not set, though pos_train_data_paths is"),
+        ("pos_train_label_data_paths=[a, b]", "2 paths for 1 pos_train_data_paths"),
+        ("neg_valid_label_data_paths=[a, b]", "2 paths for 1 neg_valid_data_paths"),
+        ("data_path=a", "pos_train_data_paths: contradicts data_path"),
+        ("train_data_weights=[1, 2]", "2 weights for 1 paths"),
+        ("dataset_impl=gpt2", "are pairs of answers; add dataset_impl: pairwise"),
+        ("train_impl=normal", "pairwise is not what train_impl: normal learns from; dpo and rm do"),
+        ("pack_impl=packed", "needs a document a sample; add pack_impl: unpacked"),
+    ):
+        name = word.partition("=")[0]
+        words = [one for one in PAIRS if not one.startswith(f"{name}=")]
+        with pytest.raises(ConfigErrors) as caught:
+            resolved(*words, word)
+        assert message in str(caught.value)
+    with pytest.raises(ConfigErrors, match="pairwise needs pairs to train on"):
+        resolved(*PAIRS[:3])
+
+
+def test_rewards_and_labels_stand_beside_their_sets(resolved: Resolver) -> None:
+    sets = [f"{part}_data_paths=[a]" for part in PARTS]
+    rewards = ("train_reward_data_paths=[r]", "pack_impl=unpacked", "train_impl=kto")
+    assert resolved(*sets, *rewards).data.train_reward_data_paths == ("r",)
+    with pytest.raises(ConfigErrors, match="train_impl: normal reads no rewards from files"):
+        resolved(*sets, *rewards[:2])
+    with pytest.raises(ConfigErrors, match="train_reward_data_paths: needs a document a sample"):
+        resolved(*sets, rewards[0], rewards[2])
+    with pytest.raises(ConfigErrors, match="2 paths for 1 train_data_paths; give one for each"):
+        resolved(*sets, "train_label_data_paths=[a, b]")
+    with pytest.raises(ConfigErrors, match="1 paths for 0 test_data_paths"):
+        resolved("test_label_data_paths=[a]")
 
 
 def test_tensor_ranks_divide_heads_and_widths(resolved: Resolver) -> None:

@@ -19,6 +19,8 @@ OURS = {
     "data_parallel_size",
     "order",
     "weight_by_size",
+    "reset_attention_mask",
+    "reset_position_ids",
 }
 DEEPSPEEDS = {"zero_allow_untested_optimizer"}  # accepted there through DeepSpeed
 

@@ -124,6 +124,25 @@ def test_ours_becomes_theirs(spec: ModelSpec, tmp_path: Path) -> None:
     assert_equal_models(ours.eval(), model.eval())
 
 
+def test_documents_of_a_row_against_their_mask_and_positions(tmp_path: Path) -> None:
+    """They are told who sees whom as scores, and the place of each token in its document."""
+    spec = SPECS["rotary 0.5"]
+    model = theirs(spec)
+    model.save_pretrained(tmp_path / "hf")  # type: ignore[operator]
+    from_hf(tmp_path / "hf", tmp_path / "ours")
+    ours = loaded(tmp_path / "ours")
+    documents = torch.tensor([[0] * 9 + [1] + [2] * 14, [0] * 20 + [5] * 4])
+    places = torch.tensor([[*range(9), 0, *range(14)], [*range(20), *range(4)]])
+    tokens = torch.arange(48).view(2, 24) % spec.vocab_size
+    seen = (documents[:, :, None] == documents[:, None, :]) & torch.ones(24, 24).tril().bool()
+    scores = torch.zeros(2, 1, 24, 24).masked_fill(~seen[:, None], float("-inf"))
+    expected = model.eval()(tokens, attention_mask=scores, position_ids=places).logits
+    hidden = ours.hidden(tokens, documents=documents, positions=places)
+    found = F.linear(hidden, ours.output_matrix)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(found, model(tokens).logits, atol=1e-2)
+
+
 @pytest.mark.parametrize(
     "spec",
     [replace(BASE, shared_norm=True), replace(BASE, mlp_bias=False)],

@@ -9,8 +9,6 @@ from neox.frozen import Frozen
 Paths = tuple[str, ...]
 Weights = tuple[float, ...]
 
-_REWARDS = "reward files are not read yet"
-_PAIRS = "preference pairs are not built yet"
 _ONLINE = "online data is not built yet"
 
 
@@ -29,39 +27,21 @@ class Data(Frozen):
     train_label_data_paths: Paths | None = argument(None, "Labels beside train_data_paths.")
     valid_label_data_paths: Paths | None = argument(None, "Labels beside valid_data_paths.")
     test_label_data_paths: Paths | None = argument(None, "Labels beside test_data_paths.")
-    train_reward_data_paths: Paths | None = argument(
-        None, "Rewards beside train_data_paths.", not_yet=_REWARDS
-    )
-    valid_reward_data_paths: Paths | None = argument(
-        None, "Rewards beside valid_data_paths.", not_yet=_REWARDS
-    )
-    test_reward_data_paths: Paths | None = argument(
-        None, "Rewards beside test_data_paths.", not_yet=_REWARDS
-    )
-    pos_train_data_paths: Paths | None = argument(
-        None, "Preferred answers to train on.", not_yet=_PAIRS
-    )
-    neg_train_data_paths: Paths | None = argument(
-        None, "Rejected answers to train on.", not_yet=_PAIRS
-    )
-    pos_train_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
-    neg_train_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
-    pos_valid_data_paths: Paths | None = argument(
-        None, "Preferred answers to validate on.", not_yet=_PAIRS
-    )
-    neg_valid_data_paths: Paths | None = argument(
-        None, "Rejected answers to validate on.", not_yet=_PAIRS
-    )
-    pos_valid_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
-    neg_valid_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
-    pos_test_data_paths: Paths | None = argument(
-        None, "Preferred answers to test on.", not_yet=_PAIRS
-    )
-    neg_test_data_paths: Paths | None = argument(
-        None, "Rejected answers to test on.", not_yet=_PAIRS
-    )
-    pos_test_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
-    neg_test_label_data_paths: Paths | None = argument(None, "Their labels.", not_yet=_PAIRS)
+    train_reward_data_paths: Paths | None = argument(None, "Rewards beside train_data_paths.")
+    valid_reward_data_paths: Paths | None = argument(None, "Rewards beside valid_data_paths.")
+    test_reward_data_paths: Paths | None = argument(None, "Rewards beside test_data_paths.")
+    pos_train_data_paths: Paths | None = argument(None, "Preferred answers to train on.")
+    neg_train_data_paths: Paths | None = argument(None, "Rejected answers to train on.")
+    pos_train_label_data_paths: Paths | None = argument(None, "Their labels.")
+    neg_train_label_data_paths: Paths | None = argument(None, "Their labels.")
+    pos_valid_data_paths: Paths | None = argument(None, "Preferred answers to validate on.")
+    neg_valid_data_paths: Paths | None = argument(None, "Rejected answers to validate on.")
+    pos_valid_label_data_paths: Paths | None = argument(None, "Their labels.")
+    neg_valid_label_data_paths: Paths | None = argument(None, "Their labels.")
+    pos_test_data_paths: Paths | None = argument(None, "Preferred answers to test on.")
+    neg_test_data_paths: Paths | None = argument(None, "Rejected answers to test on.")
+    pos_test_label_data_paths: Paths | None = argument(None, "Their labels.")
+    neg_test_label_data_paths: Paths | None = argument(None, "Their labels.")
     weight_by_num_documents: bool = argument(
         False,
         "Weigh sets by their number of documents.",
@@ -97,11 +77,16 @@ class Data(Frozen):
     dataset_impl: Literal["gpt2", "pairwise", "online"] = argument(
         "gpt2",
         "Kind of data: tokens, pairs of answers, or samples from a server.",
-        not_yet="only token files are built",
+        not_yet="samples from a server are not built yet",
+        built=("gpt2", "pairwise"),
     )
     eod_mask_loss: bool = argument(
         False, "Leave what follows an end-of-document token out of the loss."
     )
+    reset_attention_mask: bool = argument(
+        False, "Keep attention within a document, where a sample holds several."
+    )
+    reset_position_ids: bool = argument(False, "Count positions anew in each document.")
     num_workers: int = argument(
         2,
         "Processes that load data.",
