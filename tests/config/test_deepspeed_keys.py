@@ -8,6 +8,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterable
 from enum import Enum
+from typing import Literal
 
 import pytest
 
@@ -23,6 +24,7 @@ from deepspeed.runtime import config as deepspeed_config
 from deepspeed.runtime import lr_schedules
 from deepspeed.runtime.activation_checkpointing.config import DeepSpeedActivationCheckpointingConfig
 from deepspeed.runtime.config_utils import DeepSpeedConfigModel
+from deepspeed.runtime.data_pipeline.curriculum_scheduler import CurriculumScheduler
 from deepspeed.runtime.precision_config import DeepSpeedBF16Config, DeepSpeedFP16Config
 from deepspeed.runtime.zenflow.zenflow_config import ZenFlowConfig
 from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
@@ -32,7 +34,10 @@ from deepspeed.runtime.zero.offload_config import (
     DeepSpeedZeroOffloadParamConfig,
 )
 
+from neox.config.arguments.deepspeed import Curriculum, CurriculumSchedule
 from neox.config.table import record_in, table
+
+CurriculumKind = Literal["fixed_linear", "fixed_root", "fixed_discrete"]
 
 MODELS: dict[str, type[DeepSpeedConfigModel]] = {
     "zero_optimization": DeepSpeedZeroConfig,
@@ -138,6 +143,15 @@ def test_the_keys_of_checkpoint_and_its_dict() -> None:
     assert ours("checkpoint.parallel_write") == {
         deepspeed_config.CHECKPOINT_PARALLEL_WRITE_PIPELINE_STAGE
     }
+
+
+@pytest.mark.parametrize("kind", ["fixed_linear", "fixed_root", "fixed_discrete"])
+def test_their_curriculum_runs_on_our_section(kind: CurriculumKind) -> None:
+    numbers = CurriculumSchedule(difficulty=(8, 64, 1024), max_step=(10, 20))
+    section = Curriculum(schedule_type=kind, schedule_config=numbers)
+    scheduler = CurriculumScheduler(dataclasses.asdict(section))
+    assert 8 <= scheduler.get_difficulty(1) <= 16
+    assert scheduler.get_difficulty(20_000) == 1024
 
 
 def test_the_params_of_schedulers_and_optimizers() -> None:
