@@ -1,6 +1,6 @@
 // Cross entropy of logits [rows, words], of a whole vocabulary or of one rank's part of it. The
-// gradient takes the place of the logits, so that they exist once. One block a row: it is read from
-// memory once, and again from the cache.
+// gradient takes the place of the logits, so that they exist once. One block a row at a time, as many
+// rows at once as the cache holds: a row is read from memory once, and again from the cache.
 #include "arguments.h"
 
 namespace {
@@ -52,18 +52,20 @@ __device__ void gradient(T *row, int words, int64_t target, float lse, float wei
 
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    whole(T *logits, int64_t stride, int words, const int64_t *targets, const float *weights,
-          float *losses, float *lses, float z, bool vector) {
-  T *row = logits + blockIdx.x * stride;
-  const int64_t target = targets[blockIdx.x];
-  const Best best = statistics(row, words, vector);
-  const float lse = best.largest + logf(best.sum);
-  const float picked = target >= 0 && target < words ? wide(row[target]) : 0.0f;
-  __syncthreads(); // the target's logit has been read by all
-  gradient(row, words, target, lse, weights[blockIdx.x], 1.0f + 2.0f * z * lse, vector);
-  if (threadIdx.x) return;
-  losses[blockIdx.x] = lse - picked + z * lse * lse;
-  lses[blockIdx.x] = lse;
+    whole(T *logits, int64_t rows, int64_t stride, int words, const int64_t *targets,
+          const float *weights, float *losses, float *lses, float z, bool vector) {
+  for (int64_t at = blockIdx.x; at < rows; at += gridDim.x) {
+    T *row = logits + at * stride;
+    const int64_t target = targets[at];
+    const Best best = statistics(row, words, vector);
+    const float lse = best.largest + logf(best.sum);
+    const float picked = target >= 0 && target < words ? wide(row[target]) : 0.0f;
+    __syncthreads(); // the target's logit has been read by all
+    gradient(row, words, target, lse, weights[at], 1.0f + 2.0f * z * lse, vector);
+    if (threadIdx.x) continue;
+    losses[at] = lse - picked + z * lse * lse;
+    lses[at] = lse;
+  }
 }
 
 template <typename T>
@@ -86,6 +88,13 @@ __global__ void __launch_bounds__(THREADS)
   const float lse = lses[blockIdx.x];
   gradient(logits + blockIdx.x * stride, words, targets[blockIdx.x] - first, lse,
            weights[blockIdx.x], 1.0f + 2.0f * z * lse, vector);
+}
+
+unsigned blocks_for(const Rows &rows, int bytes) {
+  const int64_t each = multiprocessors();
+  const bool two = 2 * each * rows.size * bytes < cache_bytes() / 5 * 3;
+  const int64_t blocks = two ? 2 * each : each;
+  return (unsigned)(rows.count < blocks ? rows.count : blocks);
 }
 
 int check(const neox_tensor &logits, Rows &rows) {
@@ -115,8 +124,8 @@ NEOX_API int neox_cross_entropy(const neox_tensor *t, int n, void *, size_t, voi
     if (int status = check_vector(t[i], NEOX_F32, rows.count)) return status;
   if (!rows.count) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype,
-               whole<T><<<(unsigned)rows.count, THREADS, 0, (Stream)stream>>>(
-                   pointer<T>(t[0]), rows.stride, (int)rows.size, pointer<int64_t>(t[1]),
+               whole<T><<<blocks_for(rows, width(t[0])), THREADS, 0, (Stream)stream>>>(
+                   pointer<T>(t[0]), rows.count, rows.stride, (int)rows.size, pointer<int64_t>(t[1]),
                    pointer<float>(t[2]), pointer<float>(t[3]), pointer<float>(t[4]),
                    (float)number(t[5]), vectors(t[0], rows.stride)));
   return launched();

@@ -10,12 +10,14 @@
 #define SHUFFLE_XOR(value, lanes) __shfl_xor(value, lanes)
 using Stream = hipStream_t;
 inline int last_error() { return (int)hipGetLastError(); }
-inline int multiprocessors() {
-  int device = 0, count = 0;
+inline int attribute(hipDeviceAttribute_t which) {
+  int device = 0, value = 0;
   (void)hipGetDevice(&device);
-  (void)hipDeviceGetAttribute(&count, hipDeviceAttributeMultiprocessorCount, device);
-  return count > 0 ? count : 1;
+  (void)hipDeviceGetAttribute(&value, which, device);
+  return value > 0 ? value : 1;
 }
+inline int multiprocessors() { return attribute(hipDeviceAttributeMultiprocessorCount); }
+inline int cache_bytes() { return attribute(hipDeviceAttributeL2CacheSize); }
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -24,12 +26,14 @@ inline int multiprocessors() {
 #define SHUFFLE_XOR(value, lanes) __shfl_xor_sync(0xffffffffu, value, lanes)
 using Stream = cudaStream_t;
 inline int last_error() { return (int)cudaGetLastError(); }
-inline int multiprocessors() {
-  int device = 0, count = 0;
+inline int attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
   (void)cudaGetDevice(&device);
-  (void)cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count > 0 ? count : 1;
+  (void)cudaDeviceGetAttribute(&value, which, device);
+  return value > 0 ? value : 1;
 }
+inline int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
+inline int cache_bytes() { return attribute(cudaDevAttrL2CacheSize); }
 #endif
 
 // --- numbers: computed in fp32, stored in T ------------------------------------------------------
@@ -56,43 +60,80 @@ __device__ __forceinline__ void narrow(bf16 &to, float x) {
 #endif
 }
 
+__device__ __forceinline__ uint32_t bits_of(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ uint32_t bits_of(f16 x) { return __half_as_ushort(x); }
+__device__ __forceinline__ uint32_t bits_of(bf16 x) { return x.bits; }
+__device__ __forceinline__ void from_bits(float &to, uint32_t bits) { to = __uint_as_float(bits); }
+__device__ __forceinline__ void from_bits(f16 &to, uint32_t bits) {
+  to = __ushort_as_half((unsigned short)bits);
+}
+__device__ __forceinline__ void from_bits(bf16 &to, uint32_t bits) { to.bits = (uint16_t)bits; }
+
 // --- eight neighbours: what one thread handles at a time -----------------------------------------
 
 constexpr int CHUNK = 8;
 
-// Raw elements, kept packed until they are needed.
-template <typename T> struct alignas(16) Packed {
-  T of[CHUNK];
+// Raw elements, kept packed until they are needed. Words and shifts instead of an array of T: an
+// array with a variable index would live in local memory, and slow down also those who never need it.
+template <typename T> struct Packed {
+  static constexpr int WORDS = sizeof(T), BITS = 8 * sizeof(T), IN_WORD = 8 / sizeof(T);
+  uint64_t word[WORDS];
+
+  __device__ __forceinline__ float get(int i) const {
+    T value;
+    from_bits(value, (uint32_t)(word[i / IN_WORD] >> (i % IN_WORD * BITS)));
+    return wide(value);
+  }
+
+  __device__ __forceinline__ void set(int i, float x) { // into a zero
+    T value;
+    narrow(value, x);
+    word[i / IN_WORD] |= (uint64_t)bits_of(value) << (i % IN_WORD * BITS);
+  }
+
+  // The last element goes out of the way of a new first one, or the other way round.
+  __device__ __forceinline__ void push(T value) {
+#pragma unroll
+    for (int w = 0; w < WORDS - 1; w++) word[w] = word[w] >> BITS | word[w + 1] << (64 - BITS);
+    word[WORDS - 1] = word[WORDS - 1] >> BITS | (uint64_t)bits_of(value) << (64 - BITS);
+  }
+
+  __device__ __forceinline__ T pop() {
+    T value;
+    from_bits(value, (uint32_t)word[0]);
+#pragma unroll
+    for (int w = 0; w < WORDS - 1; w++) word[w] = word[w] >> BITS | word[w + 1] << (64 - BITS);
+    word[WORDS - 1] >>= BITS;
+    return value;
+  }
 };
 
-template <typename T> __device__ __forceinline__ Packed<T> packed_load(const T *from) {
-  Packed<T> to;
-#pragma unroll
-  for (int part = 0; part < (int)(sizeof(T) * CHUNK / 16); part++)
-    reinterpret_cast<uint4 *>(&to)[part] = reinterpret_cast<const uint4 *>(from)[part];
-  return to;
-}
-
 // Elements [at, at + 8) of a row of `size`, zero beyond its end. `vector`: 16-byte accesses are
-// allowed, because every row begins at a multiple of 16 bytes. The other way is for odd shapes: a
-// loop through local memory, which compiles in a tenth of the time of eight branches.
+// allowed, because every row begins at a multiple of 16 bytes. The loop is for odd shapes, and not
+// unrolled, which would triple the time to compile.
 template <typename T>
 __device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool vector) {
-  if (vector && at + CHUNK <= size) return packed_load(row + at);
-  Packed<T> one_by_one;
+  Packed<T> to = {};
+  if (vector && at + CHUNK <= size) {
+#pragma unroll
+    for (int pair = 0; pair < Packed<T>::WORDS / 2; pair++) {
+      const ulonglong2 two = reinterpret_cast<const ulonglong2 *>(row + at)[pair];
+      to.word[2 * pair] = two.x;
+      to.word[2 * pair + 1] = two.y;
+    }
+    return to;
+  }
+  T zero;
+  from_bits(zero, 0);
 #pragma unroll 1
-  for (int i = 0; i < CHUNK; i++)
-    if (at + i < size)
-      one_by_one.of[i] = row[at + i];
-    else
-      narrow(one_by_one.of[i], 0.0f);
-  return one_by_one;
+  for (int i = at; i < at + CHUNK; i++) to.push(i < size ? row[i] : zero);
+  return to;
 }
 
 template <typename T>
 __device__ __forceinline__ void widen(float (&to)[CHUNK], const Packed<T> &from) {
 #pragma unroll
-  for (int i = 0; i < CHUNK; i++) to[i] = wide(from.of[i]);
+  for (int i = 0; i < CHUNK; i++) to[i] = from.get(i);
 }
 
 template <typename T>
@@ -104,19 +145,18 @@ __device__ __forceinline__ void load(float (&to)[CHUNK], const T *row, int at, i
 template <typename T>
 __device__ __forceinline__ void store(T *row, int at, int size, bool vector,
                                       const float (&from)[CHUNK]) {
-  Packed<T> raw;
+  Packed<T> raw = {};
 #pragma unroll
-  for (int i = 0; i < CHUNK; i++) narrow(raw.of[i], from[i]);
+  for (int i = 0; i < CHUNK; i++) raw.set(i, from[i]);
   if (vector && at + CHUNK <= size) {
 #pragma unroll
-    for (int part = 0; part < (int)(sizeof(T) * CHUNK / 16); part++)
-      reinterpret_cast<uint4 *>(row + at)[part] = reinterpret_cast<const uint4 *>(&raw)[part];
+    for (int pair = 0; pair < Packed<T>::WORDS / 2; pair++)
+      reinterpret_cast<ulonglong2 *>(row + at)[pair] =
+          make_ulonglong2(raw.word[2 * pair], raw.word[2 * pair + 1]);
     return;
   }
-  Packed<T> one_by_one = raw;
 #pragma unroll 1
-  for (int i = 0; i < CHUNK; i++)
-    if (at + i < size) row[at + i] = one_by_one.of[i];
+  for (int i = at; i < at + CHUNK && i < size; i++) row[i] = raw.pop();
 }
 
 // --- sums over the blockDim.x threads of a row ----------------------------------------------------

@@ -5,12 +5,12 @@
 
 namespace {
 
-constexpr int64_t LONGEST = 1024 * CHUNK * 4; // elements of a row
+constexpr int THREADS = 512;
+constexpr int64_t LONGEST = THREADS * CHUNK * 4; // elements of a row: 16,384
+constexpr int64_t LONGEST_OF_TWO = THREADS * CHUNK * 2; // with two outputs, backward: 8,192
 
 // Where this thread's c-th chunk of a row begins.
 __device__ __forceinline__ int chunk_at(int c) { return (c * blockDim.x + threadIdx.x) * CHUNK; }
-
-constexpr int threads_limit(int chunks) { return chunks == 1 ? 256 : chunks == 2 ? 512 : 1024; }
 
 template <typename T> struct Forward {
   const T *x, *added, *added2, *weight, *bias, *weight2, *bias2;
@@ -24,7 +24,7 @@ template <typename T> struct Forward {
 };
 
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(threads_limit(CHUNKS)) norm_forward(Forward<T> a) {
+__global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
   const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= a.rows) return; // a row of one warp, or of the whole block
   const bool vector = a.vector;
@@ -107,7 +107,7 @@ template <typename T> struct Backward {
 // Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers. The
 // next row is fetched before this one is reduced, so that memory never waits for arithmetic.
 template <typename T, int CHUNKS, int OUTPUTS>
-__global__ void __launch_bounds__(threads_limit(CHUNKS)) norm_backward(Backward<T> a) {
+__global__ void __launch_bounds__(THREADS) norm_backward(Backward<T> a) {
   float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {};
   const bool vector = a.vector;
   const T *const incoming[2] = {a.dy, a.dy2};
@@ -189,12 +189,12 @@ int threads_for(int64_t size, int chunks) {
 
 int backward_chunks(int64_t size) {
   const int64_t chunks = ceil_div(size, CHUNK);
-  return chunks <= 256 ? 1 : chunks <= 1024 ? 2 : 4;
+  return chunks <= THREADS ? 1 : chunks <= 2 * THREADS ? 2 : 4;
 }
 
 int64_t backward_blocks(int64_t rows, int64_t size) {
   const int threads = threads_for(size, backward_chunks(size));
-  const int64_t blocks = (int64_t)multiprocessors() * (threads >= 512 ? 1 : 512 / threads);
+  const int64_t blocks = (int64_t)multiprocessors() * (2 * THREADS / threads);
   return rows < blocks ? rows : blocks;
 }
 
@@ -227,7 +227,7 @@ void launch_backward(const Backward<T> &a, int64_t blocks, Stream stream) {
   const unsigned grid = (unsigned)blocks;
   if (chunks == 1) norm_backward<T, 1, OUTPUTS><<<grid, threads, 0, stream>>>(a);
   else if (chunks == 2) norm_backward<T, 2, OUTPUTS><<<grid, threads, 0, stream>>>(a);
-  else norm_backward<T, 4, OUTPUTS><<<grid, threads, 0, stream>>>(a);
+  else norm_backward<T, 4, 1><<<grid, threads, 0, stream>>>(a); // two do not fit
 }
 
 template <typename T>
@@ -276,6 +276,7 @@ NEOX_API int neox_norm_backward(const neox_tensor *t, int n, void *scratch, size
   Rows x;
   NEOX_REQUIRE(as_rows(t[3], x), NEOX_WRONG_STRIDE);
   NEOX_REQUIRE(x.size <= LONGEST, NEOX_TOO_LONG);
+  NEOX_REQUIRE(!given(t[1]) || x.size <= LONGEST_OF_TWO, NEOX_TOO_LONG);
   NEOX_REQUIRE((int64_t)bytes >= neox_norm_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
   if (!x.count || !x.size) return NEOX_OK;
   const int64_t blocks = backward_blocks(x.count, x.size);

@@ -65,7 +65,7 @@ template <typename T> struct Parts {
 // A thread keeps to its columns and goes down the tokens, so that it can sum them.
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    join(Parts<T> p, Angles angles, T *mixed, float *partial) {
+    join(const __grid_constant__ Parts<T> p, Angles angles, T *mixed, float *partial) {
   const int pairs = (angles.half + CHUNK - 1) / CHUNK, rest = p.head - 2 * angles.half;
   const int units = pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
   const int most = units > plain ? units : plain;

@@ -14,6 +14,7 @@ struct Shape {
   bool causal, vector;
   const uint8_t *visible; // true where seen
   int64_t visible_stride[4];
+  bool visible_vector; // eight at a time
 };
 
 __device__ __forceinline__ int chunk_at(int c) { return (c * blockDim.x + threadIdx.x) * CHUNK; }
@@ -36,6 +37,16 @@ __device__ __forceinline__ const uint8_t *visible_row(const Shape &s, int64_t ro
          query * s.visible_stride[2];
 }
 
+// One byte a key, not zero where it is seen: of eight keys from `at` on.
+__device__ __forceinline__ uint64_t visible_chunk(const Shape &s, const uint8_t *row, int at) {
+  if (s.visible_vector && at + CHUNK <= s.keys) return *reinterpret_cast<const uint64_t *>(row + at);
+  uint64_t bytes = 0;
+#pragma unroll 1
+  for (int i = at; i < at + CHUNK; i++)
+    bytes = bytes >> 8 | (uint64_t)(i < s.keys ? row[i * s.visible_stride[3]] : 0) << 56;
+  return bytes;
+}
+
 template <typename T>
 __global__ void __launch_bounds__(1024)
     softmax_forward(Shape s, const T *scores, T *out, float scale) {
@@ -50,12 +61,14 @@ __global__ void __launch_bounds__(1024)
     if (chunk_at(c) < limit) raw[c] = fetch(from, chunk_at(c), s.keys, s.vector);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    if (chunk_at(c) < limit) widen(x[c], raw[c]);
+    uint64_t seen_bytes = ~0ull;
+    if (chunk_at(c) < limit) {
+      widen(x[c], raw[c]);
+      if (s.visible) seen_bytes = visible_chunk(s, visible_row(s, row), chunk_at(c));
+    }
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) {
-      bool hidden = chunk_at(c) + i >= limit;
-      if (s.visible && !hidden)
-        hidden = !visible_row(s, row)[(chunk_at(c) + i) * s.visible_stride[3]];
+      const bool hidden = chunk_at(c) + i >= limit || !(seen_bytes >> (8 * i) & 0xff);
       x[c][i] = hidden ? -INFINITY : x[c][i] * scale;
       largest = fmaxf(largest, x[c][i]);
     }
@@ -97,7 +110,7 @@ __global__ void __launch_bounds__(1024)
   for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
     for (int i = 0; i < CHUNK; i++)
-      if (chunk_at(c) + i < limit) sum += wide(y[c].of[i]) * wide(dy[c].of[i]);
+      if (chunk_at(c) + i < limit) sum += y[c].get(i) * dy[c].get(i);
   sum = over_row<Sum>(sum);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
@@ -106,7 +119,7 @@ __global__ void __launch_bounds__(1024)
 #pragma unroll
     for (int i = 0; i < CHUNK; i++)
       dx[i] = chunk_at(c) + i < limit
-                  ? scale * wide(y[c].of[i]) * (wide(dy[c].of[i]) - sum)
+                  ? scale * y[c].get(i) * (dy[c].get(i) - sum)
                   : 0.0f;
     store(dscores + row * s.keys, chunk_at(c), s.keys, s.vector, dx);
   }
@@ -134,6 +147,8 @@ int visible_of(const neox_tensor &scores, const neox_tensor &visible, Shape &s) 
     NEOX_REQUIRE(visible.size[i] == 1 || visible.size[i] == scores.size[i], NEOX_WRONG_SHAPE);
     s.visible_stride[i] = visible.size[i] == 1 ? 0 : visible.stride[i];
   }
+  s.visible_vector = s.visible_stride[3] == 1 && (uintptr_t)s.visible % CHUNK == 0;
+  for (int i = 0; i < 3; i++) s.visible_vector = s.visible_vector && s.visible_stride[i] % CHUNK == 0;
   return NEOX_OK;
 }
 

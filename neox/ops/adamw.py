@@ -5,6 +5,7 @@ update refreshes. The gradient's factor (clipping, loss scale) and the verdict a
 read on the device, so that nothing waits for them and a CUDA graph can replay the update.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,7 +89,8 @@ def adamw_reference_(
     decoupled: bool,
 ) -> None:
     good = bad <= 0
-    first, second = -torch.expm1(step * _log(beta1, step)), -torch.expm1(step * _log(beta2, step))
+    first = -torch.expm1(step * math.log(beta1))  # 1 - beta^step, exact also where that is small
+    second = -torch.expm1(step * math.log(beta2))
     for index, weight in enumerate(weights):
         g = wide(gradients[index]) * factor
         if not decoupled:
@@ -102,10 +104,6 @@ def adamw_reference_(
         exp_avg_sq[index].copy_(torch.where(good, v, wide(exp_avg_sq[index])))
         if copies:
             copies[index].copy_(weight)
-
-
-def _log(beta: float, like: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(beta, dtype=torch.float64).log().to(like.dtype).to(like.device)
 
 
 def _kernel(

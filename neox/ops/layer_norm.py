@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from neox.ops.library import Kernel, Launch, define, installed, wide
 
-LONGEST = 32_768  # elements of a row that the kernel holds
+LONGEST = (16_384, 8_192)  # elements of a row that the kernels hold: with one norm, with two
 Tensors = Sequence[torch.Tensor]
 Five = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 Maybe = torch.Tensor | None
@@ -23,22 +23,22 @@ def layer_norm(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
 ) -> torch.Tensor:
     """(x - mean) / sqrt(variance + epsilon) x weight + bias; x [..., h], weight and bias [h]."""
-    if kernel_fits(x, weight, bias):
+    if kernel_fits(1, x, weight, bias):
         return fused_norms(x, [], [(weight, bias)], epsilon)[1]
     return F.layer_norm(x, weight.shape, weight, bias, epsilon)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
     """x / sqrt(mean of x^2 + epsilon) x weight."""
-    if kernel_fits(x, weight):
+    if kernel_fits(1, x, weight):
         y: torch.Tensor = torch.ops.neox.norm(x, [], [weight], [], epsilon, True)[1]
         return y
     return F.rms_norm(x, weight.shape, weight, epsilon)
 
 
-def kernel_fits(x: torch.Tensor, *others: torch.Tensor) -> bool:
-    """Does the norm's kernel take these?"""
-    return x.shape[-1] <= LONGEST and installed("norm", x, *others)
+def kernel_fits(norms: int, x: torch.Tensor, *others: torch.Tensor) -> bool:
+    """Do the kernels take one or two norms of x?"""
+    return x.shape[-1] <= LONGEST[norms - 1] and installed("norm", x, *others)
 
 
 def fused_norms(

@@ -29,6 +29,7 @@ _NOTHING = (0,) * DIMS
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 Argument = torch.Tensor | float | None
+Foreign = Callable[..., int]
 
 
 class Launch(Protocol):
@@ -50,10 +51,11 @@ class KernelLibrary:
     def __init__(self, path: Path) -> None:
         """Raises LibraryError for what is no library, or one of another interface."""
         _share_the_runtime()
+        self._kernels: dict[str, tuple[Foreign, Foreign | None]] = {}
         try:
-            self._functions = ctypes.CDLL(str(path))
-            found = self._functions.neox_abi()
-            self._functions.neox_error.restype = ctypes.c_char_p
+            self._library = ctypes.CDLL(str(path))
+            found = self._library.neox_abi()
+            self._library.neox_error.restype = ctypes.c_char_p
         except (OSError, AttributeError) as error:
             raise LibraryError(f"{path}: cannot be loaded: {error}") from None
         if found != ABI:
@@ -69,27 +71,35 @@ class KernelLibrary:
             self._launch(name, arguments, device)
 
     def _launch(self, name: str, arguments: Sequence[Argument], device: torch.device) -> None:
-        packed = pack(arguments)
-        scratch = self._scratch(name, packed, len(arguments), device)
-        stream = ctypes.c_void_p(torch.cuda.current_stream(device).cuda_stream)
-        size = 0 if scratch is None else scratch.numel()
-        where = ctypes.c_void_p(None if scratch is None else scratch.data_ptr())
-        function = self._functions[f"neox_{name}"]
-        status = function(packed, len(arguments), where, ctypes.c_size_t(size), stream)
+        kernel, query = self._kernel(name)
+        packed, count = pack(arguments), len(arguments)
+        where, size = None, 0
+        if query is not None:
+            size = query(packed, count)
+            # the allocator may give it away as soon as the kernel ran
+            scratch = torch.empty(size, dtype=torch.uint8, device=device)
+            where = scratch.data_ptr()
+        status = kernel(packed, count, where, size, torch.cuda.current_stream(device).cuda_stream)
         if status:
-            words = self._functions.neox_error(status).decode()
+            words = self._library.neox_error(status).decode()
             raise RuntimeError(f"kernel {name}: {words}")
 
-    def _scratch(
-        self, name: str, packed: ctypes.Array[ctypes.c_char], count: int, device: torch.device
-    ) -> torch.Tensor | None:
-        """Memory that the kernel asks for; the allocator may give it away as soon as it ran."""
+    def _kernel(self, name: str) -> tuple[Foreign, Foreign | None]:
+        """The kernel and its size query; looked up once, because a miss costs as much as a call."""
+        found = self._kernels.get(name)
+        if found is not None:
+            return found
+        kernel = self._library[f"neox_{name}"]
+        kernel.argtypes = [
+            ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p,
+        ]  # fmt: skip
         try:
-            query = self._functions[f"neox_{name}_scratch"]
+            query = self._library[f"neox_{name}_scratch"]
+            query.argtypes, query.restype = [ctypes.c_void_p, ctypes.c_int], ctypes.c_int64
         except AttributeError:
-            return None
-        query.restype = ctypes.c_int64
-        return torch.empty(query(packed, count), dtype=torch.uint8, device=device)
+            query = None
+        self._kernels[name] = kernel, query
+        return kernel, query
 
 
 def pack(arguments: Sequence[Argument]) -> ctypes.Array[ctypes.c_char]:

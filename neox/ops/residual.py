@@ -21,7 +21,7 @@ def residual_layer_norms(
     layer leaves its sum to the next layer's norm.
     """
     few = 0 < len(norms) <= 2 and len(added) <= 2
-    if few and kernel_fits(x, *added, *(one for pair in norms for one in pair)):
+    if few and kernel_fits(len(norms), x, *added, *(one for pair in norms for one in pair)):
         return fused_norms(x, added, norms, epsilon)
     for part in added:
         x = x + part

@@ -1,0 +1,330 @@
+"""Times each kernel beside plain torch, torch.compile and a copy of the same bytes, on this GPU.
+
+Everything is replayed from a CUDA graph, so that no launch gap is measured; bf16 unless said. The
+share is that of the card's copy bandwidth: 1 means that the kernel moves its bytes, each input read
+and each output written once, as fast as a copy does.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neox.ops.adamw import adamw_reference_
+from neox.ops.glu import CURVES, glu_backward_reference, glu_reference
+from neox.ops.rotary import join_reference, rotate_reference_
+from neox.ops.softmax import softmax_backward_reference
+from neox.ops.trial import Maker
+
+FORWARD_SHARE, BACKWARD_SHARE = 0.9, 0.8
+REPEATS, ROUNDS = 10, 7
+COPY_BYTES = 1 << 30
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One kernel with what it competes with."""
+
+    name: str
+    moved: int  # bytes, the fewest possible
+    kernel: Run
+    plain: Run
+    backward: bool = False
+
+
+def bench(say: Callable[[str], None], device: torch.device) -> bool:
+    """True if every kernel reaches its share and is not slower than torch.compile."""
+    speed = copy_bandwidth(device)
+    say(f"copy {speed / 1e12:.2f} TB/s; milliseconds:")
+    say(f"{'':30}   kernel    share  compiled     torch")
+    good = True
+    for case in cases(device):
+        kernel = milliseconds(case.kernel)
+        torch._dynamo.reset()
+        compiled = milliseconds(torch.compile(case.plain, dynamic=False))
+        plain = milliseconds(case.plain)
+        share = case.moved / speed * 1e3 / kernel
+        enough = share >= (BACKWARD_SHARE if case.backward else FORWARD_SHARE)
+        note = "" if enough else "  below its share"
+        note += "" if kernel <= compiled else "  SLOWER than torch.compile"
+        good = good and not note
+        say(f"{case.name:30} {kernel:8.4f} {share:8.2f} {compiled:9.4f} {plain:9.4f}{note}")
+    return good
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes per second, read and written ones together: the best of two ways to copy."""
+    source = torch.randn(COPY_BYTES // 4, device=device)
+    target = torch.empty_like(source)
+    ways = (partial(target.copy_, source), partial(torch.mul, source, 1.0, out=target))
+    return 2 * COPY_BYTES / min(milliseconds(way) for way in ways) * 1e3
+
+
+def milliseconds(run: Run) -> float:
+    """The median over rounds of replays."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(REPEATS):
+            run()
+    graph.replay()
+    torch.cuda.synchronize()
+    return sorted(_replay(graph) for _ in range(ROUNDS))[ROUNDS // 2]
+
+
+def _replay(graph: torch.cuda.CUDAGraph) -> float:
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    graph.replay()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / REPEATS
+
+
+def _bytes(*tensors: torch.Tensor) -> int:
+    return sum(one.numel() * one.element_size() for one in tensors)
+
+
+# --- the cases -----------------------------------------------------------------------------------
+
+
+def cases(device: torch.device) -> Iterator[Timed]:
+    make = Maker(torch.bfloat16, device)
+    for family in (_norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _adamws):
+        yield from family(make)
+
+
+def _norms(make: Maker) -> Iterator[Timed]:
+    norm, back = torch.ops.neox.norm, torch.ops.neox.norm_backward
+    for rows, size in ((16_384, 4096), (32_768, 2048), (65_536, 768)):
+        x, a, b, dy, dy2, dsum = (make(rows, size) for _ in range(6))
+        w, c, w2, c2 = (make(size) for _ in range(4))
+        mean, rstd = norm(x, [], [w], [c], 1e-5, False)[3:]
+        where, one = f"{rows}x{size}", _bytes(x)
+        yield Timed(
+            name=f"LayerNorm {where}", moved=2 * one,
+            kernel=partial(norm, x, [], [w], [c], 1e-5, False),
+            plain=partial(F.layer_norm, x, (size,), w, c),
+        )  # fmt: skip
+        yield Timed(
+            name=f"RMSNorm {where}", moved=2 * one,
+            kernel=partial(norm, x, [], [w], [], 1e-5, True),
+            plain=partial(F.rms_norm, x, (size,), w, 1e-5),
+        )  # fmt: skip
+        yield Timed(
+            name=f"2 added, 2 norms {where}", moved=6 * one,
+            kernel=partial(norm, x, [a, b], [w, w2], [c, c2], 1e-5, False),
+            plain=partial(_stream, x, a, b, w, c, w2, c2),
+        )  # fmt: skip
+        yield Timed(
+            name=f"LayerNorm back {where}", moved=3 * one, backward=True,
+            kernel=partial(back, [dy], None, x, [w], mean, rstd, True),
+            plain=partial(_norm_back, dy, x, w, c, mean, rstd),
+        )  # fmt: skip
+        yield Timed(
+            name=f"2 norms back {where}", moved=5 * one, backward=True,
+            kernel=partial(back, [dy, dy2], dsum, x, [w, w2], mean, rstd, True),
+            plain=partial(_two_norms_back, dy, dy2, dsum, x, w, w2, c, mean, rstd),
+        )  # fmt: skip
+
+
+def _stream(
+    x: Tensor, a: Tensor, b: Tensor, w: Tensor, c: Tensor, w2: Tensor, c2: Tensor
+) -> object:
+    total, one = x + a + b, w.shape
+    return total, F.layer_norm(total, one, w, c), F.layer_norm(total, one, w2, c2)
+
+
+def _norm_back(
+    dy: Tensor, x: Tensor, w: Tensor, c: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_layer_norm_backward(
+        dy, x, w.shape, mean[:, None], rstd[:, None], w, c, [True, True, True]
+    )
+    return found
+
+
+def _two_norms_back(
+    dy: Tensor, dy2: Tensor, dsum: Tensor, x: Tensor, w: Tensor, w2: Tensor, c: Tensor,
+    mean: Tensor, rstd: Tensor,
+) -> object:  # fmt: skip
+    one, two = _norm_back(dy, x, w, c, mean, rstd), _norm_back(dy2, x, w2, c, mean, rstd)
+    return one[0] + two[0] + dsum, *one[1:], *two[1:]
+
+
+def _gelus(make: Maker) -> Iterator[Timed]:
+    x, dy, bias = make(16_384, 8192), make(16_384, 8192), make(8192)
+    for form, approximate in (("gelu_tanh", "tanh"), ("gelu_exact", "none")):
+        yield Timed(
+            name=f"bias + {form}", moved=2 * _bytes(x),
+            kernel=partial(torch.ops.neox.bias_gelu, x, bias, form),
+            plain=partial(_gelu, x, bias, approximate),
+        )  # fmt: skip
+        yield Timed(
+            name=f"bias + {form} back", moved=3 * _bytes(x), backward=True,
+            kernel=partial(torch.ops.neox.bias_gelu_backward, dy, x, bias, form),
+            plain=partial(_gelu_back, dy, x, bias, approximate),
+        )  # fmt: skip
+
+
+def _gelu(x: Tensor, bias: Tensor, approximate: str) -> Tensor:
+    return F.gelu(x + bias, approximate=approximate)
+
+
+def _gelu_back(dy: Tensor, x: Tensor, bias: Tensor, approximate: str) -> object:
+    dx = torch.ops.aten.gelu_backward(dy, x + bias, approximate=approximate)
+    return dx, dx.sum(dim=0)
+
+
+def _glus(make: Maker) -> Iterator[Timed]:
+    wide, dy = make(16_384, 8192), make(16_384, 4096)
+    for curve in CURVES:
+        yield Timed(
+            name=f"GLU {curve}", moved=_bytes(wide, dy),
+            kernel=partial(torch.ops.neox.glu, wide, curve),
+            plain=partial(glu_reference, wide, curve),
+        )  # fmt: skip
+        yield Timed(
+            name=f"GLU {curve} back", moved=_bytes(wide, wide, dy), backward=True,
+            kernel=partial(torch.ops.neox.glu_backward, dy, wide, curve),
+            plain=partial(glu_backward_reference, dy, wide, curve),
+        )  # fmt: skip
+
+
+def _dropouts(make: Maker) -> Iterator[Timed]:
+    x, residual, bias = make(16_384, 8192), make(16_384, 8192), make(8192)
+    key, mask = torch.tensor([1, 2], device=make.device), make(16_384, 8192) > -1.28
+    yield Timed(
+        name="bias + dropout + residual", moved=3 * _bytes(x),
+        kernel=partial(torch.ops.neox.dropout_add, x, bias, residual, key, 0.1),
+        plain=partial(_dropout, x, bias, residual),
+    )  # fmt: skip
+    yield Timed(
+        name="bias + dropout back", moved=2 * _bytes(x), backward=True,
+        kernel=partial(torch.ops.neox.dropout_add_backward, residual, key, 0.1, True),
+        plain=partial(_dropout_back, residual, mask),
+    )  # fmt: skip
+
+
+def _dropout(x: Tensor, bias: Tensor, residual: Tensor) -> Tensor:
+    return residual + F.dropout(x + bias, 0.1, training=True)
+
+
+def _dropout_back(dy: Tensor, mask: Tensor) -> object:
+    dx = dy * mask * (1 / 0.9)
+    return dx, dx.sum(dim=0)
+
+
+def _softmaxes(make: Maker) -> Iterator[Timed]:
+    softmax, back = torch.ops.neox.softmax, torch.ops.neox.softmax_backward
+    for length, batch in ((2048, 8), (8192, 1)):
+        scores, dy = make(batch, 16, length, length), make(batch, 16, length, length)
+        seen = torch.ones(length, length, dtype=torch.bool, device=make.device).tril()
+        out = softmax(scores, None, 0.1, True)
+        half = _bytes(scores) // 2  # what is seen
+        yield Timed(
+            name=f"causal softmax {length}", moved=3 * half,
+            kernel=partial(softmax, scores, None, 0.1, True), plain=partial(_softmax, scores, seen),
+        )  # fmt: skip
+        yield Timed(
+            name=f"causal softmax back {length}", moved=4 * half, backward=True,
+            kernel=partial(back, dy, out, 0.1, True), plain=partial(_softmax_back, dy, out),
+        )  # fmt: skip
+    scores, dy, visible = make(8, 16, 2048, 2048), make(8, 16, 2048, 2048), make(8, 1, 2048, 2048)
+    mask = visible > -1
+    out = softmax(scores, mask, 0.1, False)
+    yield Timed(
+        name="masked softmax 2048", moved=2 * _bytes(scores) + _bytes(mask),
+        kernel=partial(softmax, scores, mask, 0.1, False), plain=partial(_softmax, scores, mask),
+    )  # fmt: skip
+    yield Timed(
+        name="masked softmax back 2048", moved=3 * _bytes(scores), backward=True,
+        kernel=partial(back, dy, out, 0.1, False), plain=partial(_softmax_back, dy, out),
+    )  # fmt: skip
+
+
+def _softmax(scores: Tensor, seen: Tensor) -> Tensor:
+    return (scores * 0.1).masked_fill(~seen, -1e4).softmax(dim=-1)
+
+
+def _softmax_back(dy: Tensor, out: Tensor) -> Tensor:
+    return softmax_backward_reference(dy, out, 0.1, True)
+
+
+def _heads(make: Maker) -> Iterator[Timed]:
+    heads, dims = 16, 128
+    join: Callable[..., object] = join_reference
+    mixed = make(16, 2048, heads, 3, dims)
+    parts = [make(16, 2048, heads, dims).transpose(1, 2) for _ in range(3)]
+    for name, half in (("a quarter", 16), ("a whole head", 64)):
+        angle = make(1, 2048, half, dtype=torch.float32)
+        cos, sin = angle.cos(), angle.sin()
+        turned = _bytes(mixed) // 3 * 2 * 2 * half // dims
+        yield Timed(
+            name=f"rotary, {name}", moved=2 * turned,
+            kernel=partial(torch.ops.neox.rotate_, mixed, cos, sin, 2),
+            plain=partial(rotate_reference_, mixed, cos, sin, 2),
+        )  # fmt: skip
+        yield Timed(
+            name=f"rotary back, {name}", moved=2 * _bytes(mixed), backward=True,
+            kernel=partial(torch.ops.neox.join_heads, *parts, cos, sin, True),
+            plain=partial(join, *parts, cos, sin, True),
+        )  # fmt: skip
+
+
+def _losses(make: Maker) -> Iterator[Timed]:
+    for rows, words in ((16_384, 50_304), (4096, 131_072)):
+        logits, targets = make(rows, words), make.below(words, rows)
+        weights, where = torch.full((rows,), 1.0, device=make.device), f"{rows}x{words}"
+        yield Timed(
+            name=f"loss, gradient {where}", moved=2 * _bytes(logits),
+            kernel=partial(torch.ops.neox.cross_entropy_, logits, targets, weights, 0.0),
+            plain=partial(_loss, logits, targets, weights),
+        )  # fmt: skip
+        yield Timed(
+            name=f"shard statistics {where}", moved=_bytes(logits),
+            kernel=partial(torch.ops.neox.shard_statistics, logits, targets, 0),
+            plain=partial(_log_sum, logits),
+        )  # fmt: skip
+
+
+def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    x = logits.float()
+    lse = x.logsumexp(dim=-1)
+    loss = lse - x.gather(-1, targets[:, None]).squeeze(-1)
+    hot = torch.arange(x.shape[-1], device=x.device) == targets[:, None]
+    logits.copy_(((x - lse[:, None]).exp() - hot.float()) * weights[:, None])
+    return loss
+
+
+def _log_sum(logits: Tensor) -> Tensor:
+    return logits.float().logsumexp(dim=-1)
+
+
+def _adamws(make: Maker) -> Iterator[Timed]:
+    fp32 = torch.float32
+    update: Callable[..., object] = adamw_reference_
+    sizes = [50_304 << 10, *(size << 20 for size in (3, 1, 4, 4) for _ in range(4)), *[1024] * 32]
+    gradients = [make(size, dtype=fp32) for size in sizes]
+    scalars = [torch.tensor(value, device=make.device) for value in (1e-3, 3.0, 0.5, 0.0)]
+    settings = (0.9, 0.95, 1e-8, 0.1, True)
+    for moment in (fp32, torch.bfloat16):
+        weights = [make(size, dtype=fp32) for size in sizes]
+        first, second = ([make(n, dtype=fp32).abs().to(moment) for n in sizes] for _ in range(2))
+        copies = [one.bfloat16() for one in weights]
+        lists = (weights, copies, gradients, first, second)
+        yield Timed(
+            name=f"AdamW, {str(moment)[6:]} moments",
+            moved=2 * _bytes(*weights, *first, *second) + _bytes(*copies, *gradients),
+            kernel=partial(torch.ops.neox.adamw_, *lists, *scalars, *settings),
+            plain=partial(update, *lists, *scalars, *settings),
+        )  # fmt: skip
