@@ -37,7 +37,8 @@ class Kind:
     link: int = 1
     # site -> the profile that is asked for in its place; None: every site, as it is
     profiles: Mapping[str, str] | None = None
-    keeps_rank: bool = True  # false: rank.sh is that of `train`, with another number of the link
+    # false: rank.sh and node.sh are those of `train`, with another number of the link
+    keeps_rank: bool = True
 
 
 def _profiler(profile: Profile) -> tuple[str, ...]:
@@ -63,6 +64,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 ACCOUNTS = {
+    "aurora": "datascience",
     "clariden": "a0123",
     "frontier": "abc123",
     "jean-zay": "abc@h100",
@@ -72,9 +74,13 @@ ACCOUNTS = {
     "lumi": "project_462000001",
     "marenostrum5": "ehpc123",
     "perlmutter": "m1234_g",
+    "polaris": "datascience",
     "stability": "eleuther",
     "summit": "abc123",
+    "tuolumne": "guests",
 }
+# where the default queue wants more nodes
+QUEUES = {("aurora", 1): "capacity", ("aurora", 12): "capacity", ("polaris", 1): "capacity"}
 # 2304 samples divide by the ranks of every case; 20B's own batch wants nodes of eight
 BATCH = ("train_batch_size=2304", "train_micro_batch_size_per_gpu=4")
 TWENTY = frozenset({("frontier", 12), ("lumi", 12)})
@@ -125,6 +131,7 @@ def request_for(site: str, nodes: int, kind: str = "train") -> Request:
     profile, account = profile_of(site, kind), ACCOUNTS.get(site)
     typed = ["--site", profile.name, "--nodes", str(nodes), "--time", "2:00:00"]
     typed += ["--account", account] if account else []
+    typed += ["--queue", QUEUES[site, nodes]] if (site, nodes) in QUEUES else []
     typed += [*KINDS[kind].typed(profile), f"configs/{_config(site, nodes)}", *_batch(site, nodes)]
     request = request_of(parse_run(typed), ("neox-submit", *typed), AROUND)
     by_hand = profile.scheduler.kind == "local" and site not in ONE_MACHINE
@@ -154,7 +161,8 @@ def plan_for(site: str, nodes: int, kind: str = "train") -> Plan:
 def scripts(case: Case) -> dict[str, str]:
     """File name to text of this case."""
     made = render(plan_for(case.site, case.nodes, case.kind), link=case.link)
-    kept = {f"{case.name}.job.sh": made.job, f"{case.name}.rank.sh": made.rank}
-    if not KINDS[case.kind].keeps_rank:
-        del kept[f"{case.name}.rank.sh"]
+    kept = {f"{case.name}.job.sh": made.job}
+    if KINDS[case.kind].keeps_rank:
+        kept[f"{case.name}.rank.sh"] = made.rank
+        kept |= {f"{case.name}.node.sh": made.node} if made.node else {}
     return kept

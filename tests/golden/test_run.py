@@ -1,6 +1,7 @@
 """Every kept script runs under bash; modules, launchers, containers and Python are played."""
 
 import dataclasses
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from tests.submit.stand_ins import Machine, machine
 
 # one of each scheduler and launcher
 FAST = (
+    "aurora/12-train",
     "frontier/12-train",
     "local/1-train",
     "lumi/12-chain",
+    "mpich/12-train",
     "openmpi/12-train",
+    "pdsh/12-train",
     "summit/12-train",
+    "torchrun/12-train",
+    "tuolumne/12-train",
 )
 TOGETHER = 4  # jobs at once: each waits more than it works
 
@@ -59,8 +65,7 @@ def run(case: Case, folder: Path) -> None:
     assert code == 0, printed
     link = f"{here.run}/links/{case.link}"
     if made.launch.argv:
-        wanted = [plain(word, link) for word in made.launch.argv]
-        assert recorded(here, "launch") == [*wanted, f"{link}/rank.sh"]
+        assert recorded(here, "launch") == launched(made, link)
     for rank in range(small.ranks):
         assert_contract(here, small, rank)
         words = (here.state / f"argv.{rank}").read_text().split("\0")
@@ -76,12 +81,22 @@ def run(case: Case, folder: Path) -> None:
         assert not (here.state / f"{name}.1").exists()
 
 
+def launched(plan: Plan, link: str) -> list[str]:
+    """What the launcher is called with, behind `env` and the variables it gets."""
+    words = [plain(word, link) for word in plan.launch.argv]
+    if words[0] == "env":
+        words = [word for word in words[1:] if not re.match(r"[A-Z_]+=", word)]
+    if plan.launch.node is None:
+        return [*words, f"{link}/rank.sh"]
+    return words if plan.launch.node.over_ssh else [*words, f"{link}/node.sh"]
+
+
 def recorded(here: Machine, name: str) -> list[str]:
     return (here.state / name).read_text().split("\0")[:-1]
 
 
 def plain(word: Word, link: str) -> str:
-    values = {"link": link}
+    values = {"link": link, "link_for_pdsh": link}
     return "".join(part.text if isinstance(part, Literal) else values[part.name] for part in word)
 
 

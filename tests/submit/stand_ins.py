@@ -21,6 +21,20 @@ env = os.environ
 words = sys.argv[1:]
 if words[:2] == ["-P", "-c"]:
     sys.exit(0)
+if words[:3] == ["-P", "-m", "torch.distributed.run"]:
+    import subprocess
+    options = dict(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    each, node = int(options["--nproc-per-node"]), int(options["--node-rank"])
+    size = each * int(options["--nnodes"])
+    ranks = [(node * each + local, local) for local in range(each)]
+    started = [
+        subprocess.Popen(
+            [words[-1]],
+            env={{**env, "RANK": str(rank), "LOCAL_RANK": str(local), "WORLD_SIZE": str(size)}},
+        )
+        for rank, local in ranks
+    ]
+    sys.exit(max(process.wait() for process in started))
 if words[:4] == ["-P", "-m", "neox.run.cli", "end-link"]:
     if "FAKE_NO_END" in env:
         sys.exit(126)  # "Python itself did not run": job.sh falls back on its own rules
@@ -77,17 +91,23 @@ phase("exit", env.get("FAKE_EXIT", "0"))
 print("the last line", flush=True)
 """
 
-# Plays srun, jsrun and mpirun: two ranks, and the others are ended when one fails.
+# Plays what starts ranks: two of them, and the others are ended when one fails.
 LAUNCHER = """#!/bin/bash
-if [[ ${!#} != */rank.sh ]]; then # srun as the door of a container, before Python in job.sh
+case ${!#} in
+*/rank.sh | */node.sh) ;;
+*) # srun as the door of a container, before Python in job.sh
   while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
   exec "$@"
-fi
+  ;;
+esac
 printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
 case ${0##*/} in
 srun) names=(SLURM_PROCID SLURM_LOCALID SLURM_NTASKS) ;;
 jsrun) names=(JSM_NAMESPACE_RANK JSM_NAMESPACE_LOCAL_RANK JSM_NAMESPACE_SIZE) ;;
 mpirun) names=(OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_LOCAL_RANK OMPI_COMM_WORLD_SIZE) ;;
+mpiexec) names=(PALS_RANKID PALS_LOCAL_RANKID PALS_SIZE) ;;
+mpiexec.hydra) names=(PMI_RANK MPI_LOCALRANKID PMI_SIZE) ;;
+flux) names=(FLUX_TASK_RANK FLUX_TASK_LOCAL_ID FLUX_JOB_SIZE) ;;
 esac
 trap 'kill -TERM "${pids[@]}"' TERM
 trap 'kill -USR1 "${pids[@]}"' USR1 # srun and mpirun pass it on
@@ -111,6 +131,21 @@ while ((left > 0)); do
 done
 exit "$failed"
 """
+LAUNCHERS = ("srun", "jsrun", "mpirun", "mpiexec", "mpiexec.hydra")
+# Plays `pdsh -R exec ... /bin/bash NODE.SH reach %h %n` for the first host alone, and its ssh.
+PDSH = """#!/bin/bash
+printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
+while [[ $1 != /bin/bash ]]; do shift; done
+read -r host <"$WCOLL"
+words=("${@/#%h/$host}")
+words=("${words[@]/#%n/0}")
+mkfifo "$FAKE_RUN/state/input" # as pdsh holds it: it ends with pdsh alone
+exec "${words[@]//%%/%}" <>"$FAKE_RUN/state/input"
+"""
+SSH = """#!/bin/bash
+while [[ $1 != /bin/bash ]]; do shift; done
+exec "$@"
+"""
 # Plays a container or a profiler, whose command stands before Python.
 AROUND_PYTHON = """#!/bin/bash
 printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/${0##*/}.${RANK-job}"
@@ -129,6 +164,7 @@ case "$1 $2" in
 "getattr jobid") echo f2PS ;;
 "job id") [[ "$*" == "job id --to=dec f2PS" ]] && echo 4711 ;;
 "exec -r") [[ "$*" == "exec -r 0 hostname" ]] && echo "${FAKE_HOSTS:-node1}" ;;
+"run "*) exec "${0%/*}/flux-run" "$@" ;;
 "--parent jobs") echo "${FAKE_STATE-}"; exit "${FAKE_STATE_CODE:-0}" ;;
 *) exit 64 ;;
 esac
@@ -169,7 +205,10 @@ class Machine:
         script = render(plan, link=link)
         folder = plan.run.root / "links" / str(link)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("job.sh", script.job), ("rank.sh", script.rank)):
+        texts = {"job.sh": script.job, "rank.sh": script.rank}
+        texts |= {"node.sh": script.node} if script.node else {}
+        texts |= {file.name: file.content for file in plan.launch.files}
+        for name, text in texts.items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o700)
         return script
@@ -226,7 +265,8 @@ def machine(folder: Path) -> Machine:
     programs.mkdir()
     texts = {"python": PYTHON, "scontrol": SCONTROL, "squeue": QUEUE, "bjobs": QUEUE}
     texts |= {"qstat": QUEUE, "flux": FLUX}
-    texts |= dict.fromkeys(("srun", "jsrun", "mpirun"), LAUNCHER)
+    texts |= {"flux-run": LAUNCHER.replace("${0##*/}", "flux"), "pdsh": PDSH, "ssh": SSH}
+    texts |= dict.fromkeys(LAUNCHERS, LAUNCHER)
     texts |= dict.fromkeys((*CONTAINERS, *PROFILERS), AROUND_PYTHON)
     for name, text in texts.items():
         (programs / name).write_text(text)

@@ -68,6 +68,7 @@ esac
 
 # --- the entry: its code and its signals pass through -------------------------------------------
 export PYTHONUNBUFFERED=1
+export CUDA_VISIBLE_DEVICES=1,0,3,2
 "${profiler[@]}" "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
 entry=$! mercy=TERM
 trap '

@@ -151,7 +151,7 @@ MASTER_ADDR+=i
 MASTER_PORT=$((20000 + job_id % 12000))
 export MASTER_ADDR MASTER_PORT
 
-# --- launch: local rank 0-3 on GPU 0 1 2 3, 12 cores each ---
+# --- launch: local rank 0-3 on GPU 1 0 3 2, 12 cores each ---
 (
   trap '' USR2 # some schedulers signal the launcher too
   exec srun --nodes=12 --ntasks=48 --ntasks-per-node=4 --cpus-per-task=12 --threads-per-core=1 \

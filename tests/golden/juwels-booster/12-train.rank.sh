@@ -56,6 +56,7 @@ fi
 
 # --- the entry: its code and its signals pass through -------------------------------------------
 export PYTHONUNBUFFERED=1
+export CUDA_VISIBLE_DEVICES=1,0,3,2
 "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
 entry=$! mercy=TERM
 trap '

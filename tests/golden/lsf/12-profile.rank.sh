@@ -24,7 +24,8 @@ done
 export RANK=$JSM_NAMESPACE_RANK LOCAL_RANK=$JSM_NAMESPACE_LOCAL_RANK
 export WORLD_SIZE=$JSM_NAMESPACE_SIZE LOCAL_WORLD_SIZE=1
 ((WORLD_SIZE == 12)) || refuse "$WORLD_SIZE ranks were started, 12 were planned"
-node=${HOSTNAME%%.*}
+node=$(uname -n)
+node=${node%%.*}
 node=${node//[!A-Za-z0-9._-]/_}
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------

@@ -24,7 +24,8 @@ done
 export RANK=$OMPI_COMM_WORLD_RANK LOCAL_RANK=$OMPI_COMM_WORLD_LOCAL_RANK
 export WORLD_SIZE=$OMPI_COMM_WORLD_SIZE LOCAL_WORLD_SIZE=1
 ((WORLD_SIZE == 1)) || refuse "$WORLD_SIZE ranks were started, 1 were planned"
-node=${HOSTNAME%%.*}
+node=$(uname -n)
+node=${node%%.*}
 node=${node//[!A-Za-z0-9._-]/_}
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------

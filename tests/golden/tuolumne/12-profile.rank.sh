@@ -1,0 +1,87 @@
+#!/bin/bash
+# One rank of 160M, started by flux from job.sh: docs/rank-contract.md
+set -Eeuo pipefail
+trap '' USR1 USR2 # the scheduler may signal the ranks too, but only job.sh answers
+trap 'echo "rank.sh: line $LINENO: $BASH_COMMAND ended with $?" >&2 && exit 1' ERR
+run=/proj/me/runs/160M
+link=$run/links/1
+python=/p/lustre5/me/neox/.venv/bin/python
+job_id=${NEOX_JOB_ID-}
+refuse() { # job.sh takes its code from this file; the first rank that fails writes it
+  echo "rank.sh: $1" >&2
+  (
+    set -o noclobber
+    printf '{"code": 4, "rank": %d, "reason": "rank.sh: %s"}\n' "${RANK-0}" "$1" \
+      >"$run/state/failed.${job_id:?}"
+  ) 2>/dev/null || :
+  exit 4
+}
+
+# --- who this rank is ---------------------------------------------------------------------------
+for name in FLUX_TASK_RANK FLUX_TASK_LOCAL_ID FLUX_JOB_SIZE NEOX_JOB_ID MASTER_ADDR MASTER_PORT; do
+  [[ -n ${!name-} ]] || refuse "$name is not set: job.sh starts the ranks, by flux"
+done
+export RANK=$FLUX_TASK_RANK LOCAL_RANK=$FLUX_TASK_LOCAL_ID
+export WORLD_SIZE=$FLUX_JOB_SIZE LOCAL_WORLD_SIZE=4
+((WORLD_SIZE == 48)) || refuse "$WORLD_SIZE ranks were started, 48 were planned"
+node=$(uname -n)
+node=${node%%.*}
+node=${node//[!A-Za-z0-9._-]/_}
+
+# --- what it prints: tagged, and kept in a file of its own --------------------------------------
+log=$run/logs/$node.$RANK.log
+exec 3>&1 1> >(
+  trap '' TERM INT HUP # it lives until the last line is written
+  exec 3>&-
+  sed -u "s/^/[$node:$RANK] /" | tee -a -- "$log"
+) 2>&1
+tagger=$!
+
+# --- the profiler: rocprofv3 on the first rank of each node, steps 10-12 ---
+profiler=()
+case $LOCAL_RANK in
+0)
+  export NEOX_PROFILE=rocprofv3 NEOX_PROFILE_STEPS=10:12
+  mkdir -p -- "$run/profiles"
+  profiler=("$NEOX_PROFILER" --hip-trace --kernel-trace --memory-copy-trace --marker-trace --output-format
+    pftrace --output-directory "$run/profiles" --output-file "$job_id.rank-$RANK" --)
+  ;;
+esac
+
+# --- the entry: its code and its signals pass through -------------------------------------------
+export PYTHONUNBUFFERED=1
+"${profiler[@]}" "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
+entry=$! mercy=TERM
+trap '
+  kill -s "$mercy" "$entry" 2>/dev/null || :
+  mercy=KILL
+' TERM INT HUP
+inner=() # the profiler was started deaf to USR1, and Python below it was not
+trap '
+  [[ ! -r /proc/$entry/task/$entry/children ]] ||
+    read -ra inner <"/proc/$entry/task/$entry/children" || :
+  kill -s USR1 "$entry" "${inner[@]}" 2>/dev/null || : # job.sh found a hang: print the stack
+  kill -s CONT "$entry" 2>/dev/null || : # also one that is stopped
+' USR1
+wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
+  local alive again
+  code=0
+  wait "$1" || code=$?
+  while ((code > 128)); do
+    alive=no
+    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    again=0
+    wait "$1" 2>/dev/null || again=$?
+    ((again == 127)) || code=$again # 127: this shell has given its code away already
+    if [[ $alive == no ]]; then break; fi
+  done
+}
+wait_for "$entry"
+
+# --- the last lines: the tagger ends when nobody holds its pipe any more, or after 5 s ----------
+exec >&3 2>&3
+for ((tries = 0; tries < 50; tries++)); do
+  if ! kill -0 "$tagger" 2>/dev/null; then break; fi
+  sleep 0.1
+done
+exit "$code"
