@@ -66,7 +66,7 @@ def copy_bandwidth(device: torch.device) -> float:
 
 def milliseconds(run: Run) -> float:
     """The median over rounds of replays."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
@@ -82,12 +82,13 @@ def milliseconds(run: Run) -> float:
 
 
 def _replay(graph: torch.cuda.CUDAGraph) -> float:
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     start.record()
     graph.replay()
     end.record()
     end.synchronize()
-    return start.elapsed_time(end) / REPEATS
+    return float(start.elapsed_time(end)) / REPEATS
 
 
 def _bytes(*tensors: torch.Tensor) -> int:

@@ -35,6 +35,9 @@ COMMANDS = {
     "convert": Command(
         "neox.checkpoint.convert", "main", "convert ...", "checkpoints from and to Hugging Face"
     ),
+    "kernels": Command(
+        "neox.kernels.cli", "main", "kernels build|list|test|bench ...", "fused kernels for GPUs"
+    ),
     "end-link": Command(
         "neox.run.end_link", "main", "end-link RUN ...", "how a job ended; job.sh calls it"
     ),
