@@ -9,7 +9,10 @@ that a broken package is in nobody's way but its own site's. `neox-submit doctor
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 SCHEDULERS = "neox.schedulers"
 LAUNCHERS = "neox.launchers"
@@ -26,7 +29,7 @@ class Plugin:
 
     group: str
     kind: str
-    entry: EntryPoint
+    entry: "EntryPoint"
 
     @property
     def package(self) -> str:
@@ -50,6 +53,8 @@ class Plugin:
 
 def plugins(group: str) -> tuple[Plugin, ...]:
     """All of a group, by name."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  (it brings email and sockets)
+
     entries = sorted(entry_points(group=group), key=lambda entry: entry.name)
     return tuple(Plugin(group=group, kind=entry.name, entry=entry) for entry in entries)
 
