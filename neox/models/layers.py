@@ -70,7 +70,7 @@ class Context:
         self.rotation = rotation  # cos, sin [b or 1, s, rotary_dims / 2]; None: no positions
         self.cache = cache
         self.positions = positions  # [b, s], with a cache
-        self.visible = visible  # [b, 1, s, keys], True where seen; None: all that came before
+        self.visible = visible  # as `attention` wants it; None: all that came before
         if cache is not None and positions is not None:
             self.visible = cache.visible(positions)
 

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from neox.models.cache import KeyValueCache
 from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear, Residual
 from neox.models.spec import ModelSpec
-from neox.ops.attention import within_documents
+from neox.ops.attention import scores, within_documents
 from neox.ops.rotary import Rotation, rotary_table
 
 Block = Callable[[Residual, Context], Residual]
@@ -84,7 +84,9 @@ class Transformer(nn.Module):
         if cache is None:
             assert tokens.shape[1] <= self.spec.max_positions
             at = slice(tokens.shape[1]) if positions is None else positions
-            seen = None if documents is None else within_documents(documents)
+            seen = None
+            if documents is not None:
+                seen = scores(within_documents(documents), self.embedding.weight.dtype)
             return Context(self._rotation(at, tokens.device), visible=seen)
         assert documents is None and positions is None, "a cache holds one document a row"
         positions = cache.next_positions(tokens.shape[1])

@@ -17,7 +17,8 @@ def attention(
     """softmax(q k^T / sqrt(head_dim)) v, all tensors [b, heads, length, head_dim].
 
     Without `visible` queries and keys are the same positions and each sees itself and what came
-    before. `visible` [b, 1, queries, keys] (True where seen) replaces that rule.
+    before. `visible` [b, 1, queries, keys] (True where seen, or `scores` of that) replaces that
+    rule.
     """
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=visible, dropout_p=dropout, is_causal=visible is None
@@ -32,6 +33,16 @@ def within_documents(documents: torch.Tensor) -> torch.Tensor:
     length = documents.shape[1]
     before = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
     return ((documents[:, :, None] == documents[:, None, :]) & before)[:, None]
+
+
+def scores(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """0 where seen and -inf elsewhere, to be added to q k^T.
+
+    Attention makes this of a boolean mask itself, but anew in every layer, and keeps each of them
+    for the backward pass: b x s^2 numbers a layer.
+    """
+    nothing = torch.zeros((), dtype=dtype, device=visible.device)
+    return torch.where(visible, nothing, -math.inf)
 
 
 def attention_reference(

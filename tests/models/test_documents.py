@@ -107,3 +107,17 @@ def test_what_a_token_sees() -> None:
         [0, 0, 1, 1, 1, 0],
         [0, 0, 0, 0, 0, 1],
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_mask_is_made_once_for_all_layers_in_the_models_dtype(dtype: torch.dtype) -> None:
+    model = built(PLAIN).to(dtype)
+    seen: list[torch.Tensor | None] = []
+    for layer in model.layers:
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1].visible))
+    packed = logits(model, documents=DOCUMENTS)
+    assert len({id(mask) for mask in seen}) == 1
+    assert seen[0] is not None
+    assert (seen[0].dtype, packed.dtype) == (dtype, dtype)
+    for found, expected in zip(packed, alone(model), strict=True):
+        torch.testing.assert_close(found.float(), expected.float(), atol=0.15, rtol=0.05)
