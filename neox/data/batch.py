@@ -34,11 +34,11 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         def there(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
+            return None if tensor is None else _sent(tensor, device)
 
         return Batch(
-            tokens=self.tokens.to(device, non_blocking=True),
-            loss_mask=self.loss_mask.to(device, non_blocking=True),
+            tokens=_sent(self.tokens, device),
+            loss_mask=_sent(self.loss_mask, device),
             weight=self.weight,
             targets=there(self.targets),
             documents=there(self.documents),
@@ -46,3 +46,10 @@ class Batch:
             rewards=there(self.rewards),
             pairs=self.pairs,
         )
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy out of pageable memory would first wait for all that the GPU still has to do."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

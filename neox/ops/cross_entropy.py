@@ -85,7 +85,7 @@ def shard_gradient_reference_(
     for part in _some(logits):
         x, target, log_sum = wide(logits[part]), targets[part] - first, lse[part, None]
         inside = (target >= 0) & (target < x.shape[-1])
-        gradient = (x - log_sum).exp_() * (1 + 2 * z_loss * log_sum)
+        gradient = (x - log_sum).exp_().mul_(1 + 2 * z_loss * log_sum)
         minus = torch.where(inside, -1.0, 0.0).to(gradient.dtype)
         gradient.scatter_add_(-1, target.where(inside, 0)[:, None], minus[:, None])
         logits[part].copy_(gradient.mul_(weights[part, None]))

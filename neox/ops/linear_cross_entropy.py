@@ -44,6 +44,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 torch.mm(logits, matrix, out=of_hidden[rows])
             if ctx.needs_input_grad[1]:
                 of_matrix = _added(of_matrix, logits.t() @ hidden[rows])
+            del logits  # before the next chunk's are made
         ctx.save_for_backward(of_hidden, of_matrix)
         ctx.dtype = matrix.dtype
         return torch.stack(losses).sum()
