@@ -1,21 +1,16 @@
 """`neox data prepare | maps | merge | verify | inspect | count | corpora`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from neox.data import corpora_cli, prepare_cli
+from neox.data import corpora_cli, inspect_cli, prepare_cli
 from neox.data.errors import DataError
-from neox.data.inspection import Description, describe
 from neox.data.maps import build_maps, config_with_data
 from neox.data.merging import merge, verify
-from neox.data.splits import Part, split_range
 from neox.data.token_file import TokenFile
-from neox.data.tokenizers import load_tokenizer
-from neox.data.verbs import add_tokenizer, positive, run_verb, tokenizer_named, whole
+from neox.data.verbs import positive, run_verb
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
         "prepare": prepare_cli.run,
         "job": _job,
         "maps": _maps,
-        "inspect": _inspect,
+        "inspect": inspect_cli.run,
         "count": _count,
         "merge": _merge,
         "verify": _verify,
@@ -47,42 +42,6 @@ def _maps(arguments: argparse.Namespace) -> None:
     if config is None:
         raise DataError(f"{arguments.run_yml}: neither data_path nor train_data_paths is given")
     build_maps(config)
-
-
-def _inspect(arguments: argparse.Namespace) -> None:
-    file = TokenFile(arguments.prefix)
-    file.verify()
-    if arguments.document is not None:
-        _show_document(file, arguments)
-        return
-    chosen = {"all": range(len(file))}
-    if arguments.split:
-        chosen |= {part: split_range(arguments.split, part, len(file)) for part in Part}
-    parts = {name: describe(file, one) for name, one in chosen.items() if len(one)}
-    if arguments.json:
-        plain = {name: asdict(part) for name, part in parts.items()}
-        print(json.dumps({"schema_version": 1, "dtype": file.dtype.name, "parts": plain}))
-        return
-    print(f"{file.prefix}: {file.dtype.name}, {len(file.documents) - 1:,} documents")
-    for name, part in parts.items():
-        print(_line(name, part))
-
-
-def _line(name: str, part: Description) -> str:
-    return (
-        f"  {name:5} {part.documents:,} documents, {part.tokens:,} tokens "
-        f"({part.shortest:,} to {part.longest:,} each, median {part.median:,.0f}), "
-        f"unigram entropy {part.unigram_entropy:.4f} nats per token"
-    )
-
-
-def _show_document(file: TokenFile, arguments: argparse.Namespace) -> None:
-    ids = [int(one) for one in file.sequence(arguments.document)]
-    kind, vocab, merges = tokenizer_named(arguments)
-    if vocab is None and kind != "CharLevelTokenizer":
-        print(*ids)
-        return
-    print(load_tokenizer(kind, vocab, merges).decode(ids))
 
 
 def _count(arguments: argparse.Namespace) -> None:
@@ -124,12 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("run_yml", type=Path, metavar="RUN_YML", help="the run's config")
         one.add_argument("--ranks", type=positive, help="ranks of the run, not of this job")
     prepare_cli.add_arguments(job)
-    inspect = verbs.add_parser("inspect", help="say what a token file holds, and check it")
-    inspect.add_argument("prefix", metavar="PREFIX", help="path without .bin or .idx")
-    inspect.add_argument("--document", type=whole, metavar="N", help="print this one, from 0")
-    inspect.add_argument("--split", help='describe each part, for example "969, 30, 1"')
-    inspect.add_argument("--json", action="store_true", help="for programs")
-    add_tokenizer(inspect)
+    inspect_cli.add_arguments(
+        verbs.add_parser("inspect", help="what a token file holds, a document, or a run's sample")
+    )
     count = verbs.add_parser("count", help="count documents and tokens")
     count.add_argument("prefix", nargs="+", metavar="PREFIX")
     joined = verbs.add_parser("merge", help="join token files, in the order given")

