@@ -88,7 +88,7 @@ def _init_group(rank: RankEnvironment, device: torch.device, times: Patience) ->
             rank.master_addr,
             rank.master_port,
             rank.world_size,
-            is_master=rank.rank == 0,
+            is_master=rank.rank == 0 and not rank.store_served,
             timeout=times.meeting,
         )
     dist.init_process_group(

@@ -41,6 +41,7 @@ class RankEnvironment:
     job_id: str  # names the files state/saved.JOBID and state/failed.JOBID
     profile: ProfiledSteps | None = None
     threads_given: bool = False  # OMP_NUM_THREADS is set, so torch keeps to it
+    store_served: bool = False  # torchrun listens at the master's port, in place of rank 0
 
 
 def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
@@ -70,6 +71,7 @@ def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
         profile=_profile(environ),
         threads_given=bool(environ.get("OMP_NUM_THREADS")),
+        store_served=environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
     )
 
 

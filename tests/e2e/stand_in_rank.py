@@ -4,6 +4,7 @@ The first argument says what to do; the second is the run.yml that job.sh passed
     leave   save at once, then leave 0 to 6 seconds later, by rank, with code 0
     wait    live until state/stop is there, then save and leave
     fail    note a failure with code 3, and leave with it
+    fail-alone   as fail, in the last rank; the others wait for it
     hang    show life once, then never again
     slow-start, slow-save, slow-exit   as wait, but 3 s long in that phase, marked by a file
 """
@@ -50,7 +51,7 @@ def linger(phase: str) -> None:
 if act == "leave":
     save(1)
     time.sleep(6 * rank.rank / max(1, rank.world_size - 1))
-elif act == "fail":
+elif act == "fail" or (act == "fail-alone" and rank.rank == rank.world_size - 1):
     paths.failed(rank.job_id).write_text(
         json.dumps({"code": 3, "rank": rank.rank, "reason": "no data"})
     )
