@@ -8,12 +8,16 @@ link=/proj/me/runs/160M/links/1
 # --- beside job.sh: pdsh calls this for each node, where a shell gets variables and then the rest ---
 if [[ $1 == reach ]]; then # HOST NUMBER
   exec 4<&0                # from pdsh: it ends when pdsh is gone
-  exec ssh -Tx -o BatchMode=yes -o ServerAliveInterval=60 "$2" /bin/bash -s "$3" < <(
+  exec 5< <(
     exec 2>/dev/null
     declare -px MASTER_ADDR MASTER_PORT NEOX_JOB_ID OMP_NUM_THREADS
     cat "$link/node.sh"
     exec cat <&4
   )
+  sender=$! code=0
+  ssh -Tx -o BatchMode=yes -o ServerAliveInterval=60 "$2" /bin/bash -s "$3" <&5 4<&- 5<&- || code=$?
+  kill "$sender" 2>/dev/null || : # pdsh waits until nobody holds its end
+  exit "$code"
 fi
 
 # --- on the node --------------------------------------------------------------------------------
