@@ -28,8 +28,15 @@ class Area:
 def run_root(request: Request) -> Path:
     """RUNS/NAME, absolute. The name is that of the first config unless one is given."""
     runs = request.cwd / (request.output or Path("runs"))
-    first = request.configs[0].stem if request.configs else request.job
+    first = _without_suffix(request.configs[0].name) if request.configs else request.job
     return runs / (request.name if request.name is not None else first)
+
+
+def _without_suffix(name: str) -> str:
+    """`.yml` may be left out, so that what follows a dot may be part of the name: mamba-1.4B."""
+    for suffix in (".yml", ".yaml", ".json"):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def name_problems(request: Request) -> list[Problem]:
