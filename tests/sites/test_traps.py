@@ -1,17 +1,22 @@
 """The traps of real centres, each held by data or a rule. The names carry the traps' numbers."""
 
+import re
+
 import pytest
 
 from neox.sites.load import load_site
 from neox.sites.profile import Profile
 from neox.sites.times import parse_time, print_time
 from neox.submit.plan import Plan
+from neox.submit.problem import PlanError
 from neox.submit.render import render
 from neox.submit.words import Literal, Word
 from tests.golden.cases import plan_for
 from tests.sites.shelf_of import shipped_shelf
+from tests.submit.askings import ask, plan
 
 SLURM = ("perlmutter", "leonardo", "clariden", "juwels-booster", "jean-zay", "coreweave")
+NAMES = [entry.name for entry in shipped_shelf().entries()]
 
 
 def site(name: str) -> Profile:
@@ -46,16 +51,55 @@ def test_trap_1_time_depends_on_the_number_of_nodes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "hours"),
+    [
+        ("polaris", [(10, 24, 3), (25, 99, 6), (100, 496, 24)]),
+        ("aurora", [(256, 1024, 12), (1025, 1999, 18), (2000, 10624, 24)]),
+    ],
+)
+def test_trap_1_the_bins_of_a_routing_queue(name: str, hours: list[tuple[int, int, int]]) -> None:
+    prod = site(name).queues[0]
+    assert [(part.low, part.high, part.seconds // 3600) for part in prod.bins] == hours
+    assert prod.word == "prod"  # never one of the queues that it routes to
+
+
+@pytest.mark.parametrize(
+    ("nodes", "time", "says"),
+    [
+        (9, 3600, "9 nodes: polaris/prod takes 10-24, 25-99, 100-496 nodes"),
+        (497, 3600, "497 nodes: polaris/prod takes 10-24, 25-99, 100-496 nodes"),
+        (24, 4 * 3600, "24 nodes for 4:00:00 exceeds 3:00:00 on polaris/prod"),
+    ],
+)
+def test_trap_1_polaris_would_drop_such_a_job_without_a_word(
+    nodes: int, time: int, says: str
+) -> None:
+    batch = ("train_micro_batch_size_per_gpu=1", "gradient_accumulation_steps=1")
+    request = ask("polaris", "pythia/160M", (*batch, "train_batch_size=null"))
+    with pytest.raises(PlanError, match=re.escape(says)):
+        plan(request, nodes=nodes, seconds=time, account="datascience")
+
+
+@pytest.mark.parametrize(
     ("name", "order"),
-    [("frontier", "45236701"), ("lumi", "01234567"), ("perlmutter", "3210")],
+    [
+        ("frontier", "4 5 2 3 6 7 0 1"),
+        ("lumi", "0 1 2 3 4 5 6 7"),
+        ("perlmutter", "3 2 1 0"),
+        ("polaris", "3 2 1 0"),
+        ("juwels-booster", "1 0 3 2"),
+        ("aurora", "0 1 2 3 4 5 6 7 8 9 10 11"),
+        ("tuolumne", "0 1 2 3"),
+    ],
 )
 def test_trap_2_the_gpu_of_a_rank_is_not_its_number(name: str, order: str) -> None:
     made = plan_for(name, 12)
-    assert "".join(str(place.gpu) for place in made.layout) == order
+    assert " ".join(str(place.gpu) for place in made.layout) == order
 
 
-def test_trap_2_perlmutters_ranks_see_their_gpus_reversed() -> None:
-    made = plan_for("perlmutter", 12)
+@pytest.mark.parametrize("name", ["perlmutter", "polaris"])
+def test_trap_2_ranks_see_their_gpus_reversed(name: str) -> None:
+    made = plan_for(name, 12)
     # inside the rank: srun itself sets the variable for each task
     assert [(v.name, text(v.value)) for v in made.rank_variables] == [
         ("CUDA_VISIBLE_DEVICES", "3,2,1,0")
@@ -81,6 +125,15 @@ def test_trap_4_reserved_cores_are_never_given(name: str, usable: int) -> None:
     assert made.node_type.cores - len(made.node_type.reserved) == usable == len(taken)
 
 
+def test_trap_4_aurora_keeps_two_cores_and_tuolumne_three_of_each_apu() -> None:
+    aurora, tuolumne = plan_for("aurora", 12), plan_for("tuolumne", 12)
+    assert aurora.node_type.reserved == (0, 52)  # and their threads 104, 156
+    assert [place.cores[0] for place in aurora.layout][::6] == [1, 53]
+    assert tuolumne.node_type.cores - len(tuolumne.node_type.reserved) == 84
+    assert [len(place.cores) for place in tuolumne.layout] == [21] * 4
+    assert variables(tuolumne)["OMP_NUM_THREADS"] == "21"
+
+
 @pytest.mark.parametrize("name", SLURM)
 def test_trap_5_srun_is_told_its_cores_and_inherits_none(name: str) -> None:
     made = plan_for(name, 12)
@@ -91,11 +144,12 @@ def test_trap_5_srun_is_told_its_cores_and_inherits_none(name: str) -> None:
     assert "--cpus-per-task" not in masks
 
 
-@pytest.mark.parametrize("name", ["frontier", "lumi", "jean-zay", "juwels-booster", "jupiter"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("local", "torchrun")])
 def test_trap_6_no_torchrun_under_srun(name: str) -> None:
-    made = job(name, 12)
-    assert "torchrun" not in made
-    assert "torch.distributed" not in made
+    made = render(plan_for(name, 12), link=1)
+    for script in (made.job, made.rank, made.node or ""):
+        assert "torchrun" not in script
+        assert "torch.distributed" not in script
 
 
 def test_trap_7_every_scheduler_writes_time_otherwise() -> None:
@@ -121,6 +175,10 @@ def test_trap_8_one_alloc_flags_line_and_a_launch_node() -> None:
         ("lumi", 'hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")'),
         ("summit", '} <"$LSB_DJOB_HOSTFILE"'),
         ("juwels-booster", "MASTER_ADDR+=i\n"),
+        ("polaris", 'read -r MASTER_ADDR <"$PBS_NODEFILE"'),
+        ("polaris", "MASTER_ADDR+=.hsn.cm.polaris.alcf.anl.gov\n"),
+        ("aurora", "MASTER_ADDR+=.hsn.cm.aurora.alcf.anl.gov\n"),
+        ("tuolumne", "MASTER_ADDR=$(flux exec -r 0 hostname)"),
     ],
 )
 def test_trap_9_each_site_finds_its_first_host_its_own_way(name: str, says: str) -> None:
@@ -130,15 +188,19 @@ def test_trap_9_each_site_finds_its_first_host_its_own_way(name: str, says: str)
 def test_trap_10_fabric_variables_are_the_sites_own() -> None:
     for entry in shipped_shelf().entries():
         assert site(entry.name).env.get("FI_MR_CACHE_MONITOR") != "memhooks", entry.name
-    found = {n: variables(plan_for(n, 12)) for n in ("frontier", "lumi", "clariden")}
-    assert [found[name]["FI_MR_CACHE_MONITOR"] for name in found] == [
-        "kdreg2",
-        "userfaultfd",
-        "userfaultfd",
-    ]
-    assert found["clariden"]["NCCL_NET"] == "AWS Libfabric"
+    names = ("frontier", "lumi", "clariden", "polaris", "aurora", "tuolumne")
+    found = {name: variables(plan_for(name, 12)) for name in names}
+    monitors = {name: found[name]["FI_MR_CACHE_MONITOR"] for name in names}
+    assert monitors == dict.fromkeys(names, "userfaultfd") | {"frontier": "kdreg2"}
     assert found["frontier"]["NCCL_NET"] == "OFI"
+    for name in ("clariden", "polaris", "tuolumne"):  # the plugin's older name
+        assert found[name]["NCCL_NET"] == "AWS Libfabric"
+
+
+def test_trap_10_the_plugin_is_not_forced_on_one_node() -> None:
     assert variables(plan_for("frontier", 1))["NCCL_NET"] == "Socket"
+    assert "NCCL_NET" not in variables(plan_for("tuolumne", 1))
+    assert "NCCL_NET" not in variables(plan_for("polaris", 1))
 
 
 def test_trap_11_lumis_hanging_images_are_asked_about() -> None:
@@ -155,7 +217,14 @@ def test_trap_12_read_only_homes_and_nodes_without_internet() -> None:
     assert any("internet" in asked for asked in plan_for("leonardo", 12).questions)
 
 
-@pytest.mark.parametrize(("name", "proxy"), [("frontier", "http://proxy.ccs.ornl.gov:3128")])
+@pytest.mark.parametrize(
+    ("name", "proxy"),
+    [
+        ("frontier", "http://proxy.ccs.ornl.gov:3128"),
+        ("polaris", "http://proxy.alcf.anl.gov:3128"),
+        ("aurora", "http://proxy.alcf.anl.gov:3128"),
+    ],
+)
 def test_trap_12_a_proxy_in_both_spellings(name: str, proxy: str) -> None:
     found = variables(plan_for(name, 12))
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
@@ -184,17 +253,33 @@ def test_trap_14_no_tmpdir_on_summit() -> None:
     assert "unset TMPDIR\n" in job("summit", 12)
 
 
+def test_trap_14_a_short_tmpdir_on_polaris() -> None:
+    """PBS's own is longer than the path of a socket may be."""
+    assert "\nexport TMPDIR=/tmp\n" in job("polaris", 12)
+
+
 def test_trap_15_nothing_is_hard_coded_for_jsrun_or_mpirun() -> None:
     assert "jsrun -n12 -r1 -g6 -a6 -c42 -bpacked:7" in line(plan_for("summit", 12))
     assert "CUDA_VISIBLE_DEVICES" not in job("summit", 12)
     assert "eth0" not in line(plan_for("openmpi", 12))
 
 
-@pytest.mark.parametrize("name", [*SLURM, "jupiter", "vista", "aws-parallelcluster", "stability"])
+@pytest.mark.parametrize(
+    "name",
+    [*SLURM, "jupiter", "vista", "aws-parallelcluster", "stability", "polaris"],
+)
 def test_trap_16_caches_leave_home_and_are_of_one_job(name: str) -> None:
     found = variables(plan_for(name, 12))
     for variable in ("TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "CUDA_CACHE_PATH"):
         assert found[variable].startswith("/tmp/neox-$job_id/")
+
+
+@pytest.mark.parametrize("name", ["frontier", "lumi", "tuolumne"])
+def test_trap_16_miopens_too(name: str) -> None:
+    found = variables(plan_for(name, 12))
+    for variable in ("MIOPEN_USER_DB_PATH", "MIOPEN_CUSTOM_CACHE_DIR", "TORCH_EXTENSIONS_DIR"):
+        assert re.match(r"/tmp/(neox|miopen)-\$job_id", found[variable])
+    assert not found["HF_HOME"].startswith("/home")
 
 
 def test_trap_17_a_shared_gpu_0_is_ruled_out() -> None:
@@ -212,6 +297,14 @@ def test_trap_17_a_shared_gpu_0_is_ruled_out() -> None:
         ("jean-zay", "--account=abc@h100"),
         ("jean-zay", "--constraint=h100"),
         ("stability", "--comment=eleuther"),
+        ("frontier", "--account=abc123"),
+        ("lumi", "--account=project_462000001"),
+        ("polaris", "-l filesystems=home:eagle"),
+        ("polaris", "-l place=scatter"),
+        ("polaris", "-A datascience"),
+        ("aurora", "-l filesystems=home:flare"),
+        ("aurora", "-A datascience"),
+        ("tuolumne", "--setattr=bank=guests"),
     ],
 )
 def test_trap_18_mandatory_extras(name: str, directive: str) -> None:
@@ -232,3 +325,33 @@ def test_perlmutters_binding_word_for_word() -> None:
         assert f" {words} " in made
     assert " --cpu-bind=cores " in made
     assert " --gpu-bind=none " in made
+
+
+def test_polariss_binding_word_for_word() -> None:
+    """docs/polaris/running-jobs/using-gpus.md, with GPU 3 - local rank."""
+    made = plan_for("polaris", 12)
+    assert line(made) == "mpiexec -n 48 --ppn 4 --depth=8 --cpu-bind depth"
+    spans = [(place.gpu, place.cores[0], place.cores[-1]) for place in made.layout]
+    assert spans == [(3, 0, 7), (2, 8, 15), (1, 16, 23), (0, 24, 31)]
+
+
+def test_auroras_binding_word_for_word() -> None:
+    """docs/aurora/running-jobs-aurora.md, example 4: depth would split rank 6 over both sockets."""
+    made = plan_for("aurora", 12)
+    listed = "1-8:9-16:17-24:25-32:33-40:41-48:53-60:61-68:69-76:77-84:85-92:93-100"
+    assert line(made) == f"mpiexec -n 144 --ppn 12 --cpu-bind list:{listed}"
+    assert made.rank_variables == ()  # neither ZE_AFFINITY_MASK nor gpu_tile_compact.sh
+    assert variables(made)["ZE_FLAT_DEVICE_HIERARCHY"] == "FLAT"
+
+
+def test_tuolumnes_launch_word_for_word() -> None:
+    """HPC-launcher's flags; mpibind is the plugin that is there unless it is switched off."""
+    made = line(plan_for("tuolumne", 12))
+    assert made.startswith("flux run --exclusive --nodes=12 --tasks-per-node=4 ")
+    assert made.endswith(" -onosetpgrp -ofastload=on --setattr=rdzv_get_en=0")
+    assert "affinity" not in made
+
+
+def test_aurora_is_not_sent_a_job_that_would_train_on_its_cpus() -> None:
+    refusal = plan_for("aurora", 12).refusal
+    assert refusal is not None and "does not know Intel's GPUs" in refusal

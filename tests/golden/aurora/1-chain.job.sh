@@ -152,6 +152,7 @@ export NEOX_JOB_ID=$job_id
 export TRITON_CACHE_DIR="/tmp/neox-$job_id/triton"
 export TORCHINDUCTOR_CACHE_DIR="/tmp/neox-$job_id/inductor"
 export TORCH_EXTENSIONS_DIR="/tmp/neox-$job_id/extensions"
+export HF_HOME=/flare/datascience/hf
 export http_proxy=http://proxy.alcf.anl.gov:3128
 export HTTP_PROXY=http://proxy.alcf.anl.gov:3128
 export https_proxy=http://proxy.alcf.anl.gov:3128

@@ -148,6 +148,12 @@ apptainer exec --rocm --bind /lustre/orion,/proj/me /lustre/orion/abc123/proj-sh
 # --- environment --------------------------------------------------------------------------------
 unset "${!SRUN_@}" "${!SLURM_CPU_BIND@}" SLURM_DISTRIBUTION SLURM_HINT # the launch line says it all
 export NEOX_JOB_ID=$job_id
+export TRITON_CACHE_DIR="/tmp/neox-$job_id/triton"
+export TORCHINDUCTOR_CACHE_DIR="/tmp/neox-$job_id/inductor"
+export TORCH_EXTENSIONS_DIR="/tmp/neox-$job_id/extensions"
+export MIOPEN_USER_DB_PATH="/tmp/miopen-$job_id"
+export MIOPEN_CUSTOM_CACHE_DIR="/tmp/miopen-$job_id"
+export HF_HOME=/lustre/orion/abc123/scratch/me/hf
 export http_proxy=http://proxy.ccs.ornl.gov:3128
 export HTTP_PROXY=http://proxy.ccs.ornl.gov:3128
 export https_proxy=http://proxy.ccs.ornl.gov:3128
@@ -163,8 +169,6 @@ export FI_CXI_DISABLE_HOST_REGISTER=1
 export FI_CXI_DEFAULT_CQ_SIZE=131072
 export FI_CXI_DEFAULT_TX_SIZE=2048
 export FI_CXI_RX_MATCH_MODE=hybrid
-export MIOPEN_USER_DB_PATH="/tmp/miopen-$job_id"
-export MIOPEN_CUSTOM_CACHE_DIR="/tmp/miopen-$job_id"
 export NCCL_NET=OFI
 
 # --- rendezvous: rank 0's host, and a port below the ephemeral range ----------------------------

@@ -141,13 +141,17 @@ singularity exec --bind /pfs,/scratch,/projappl,/project,/flash,/appl,/proj/me \
 # --- environment --------------------------------------------------------------------------------
 unset "${!SRUN_@}" "${!SLURM_CPU_BIND@}" SLURM_DISTRIBUTION SLURM_HINT # the launch line says it all
 export NEOX_JOB_ID=$job_id
+export TRITON_CACHE_DIR="/tmp/neox-$job_id/triton"
+export TORCHINDUCTOR_CACHE_DIR="/tmp/neox-$job_id/inductor"
+export TORCH_EXTENSIONS_DIR="/tmp/neox-$job_id/extensions"
+export MIOPEN_USER_DB_PATH="/tmp/miopen-$job_id"
+export MIOPEN_CUSTOM_CACHE_DIR="/tmp/miopen-$job_id"
+export HF_HOME=/scratch/project_462000001/me/hf
 export OMP_NUM_THREADS=7
 export NCCL_SOCKET_IFNAME=hsn0,hsn1,hsn2,hsn3
 export NCCL_NET_GDR_LEVEL=PHB
 export FI_MR_CACHE_MONITOR=userfaultfd
 export FI_CXI_DEFAULT_CQ_SIZE=262144
-export MIOPEN_USER_DB_PATH="/tmp/miopen-$job_id"
-export MIOPEN_CUSTOM_CACHE_DIR="/tmp/miopen-$job_id"
 
 # --- rendezvous: rank 0's host, and a port below the ephemeral range ----------------------------
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")

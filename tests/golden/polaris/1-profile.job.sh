@@ -162,6 +162,7 @@ export TRITON_CACHE_DIR="/tmp/neox-$job_id/triton"
 export TORCHINDUCTOR_CACHE_DIR="/tmp/neox-$job_id/inductor"
 export TORCH_EXTENSIONS_DIR="/tmp/neox-$job_id/extensions"
 export CUDA_CACHE_PATH="/tmp/neox-$job_id/cuda"
+export HF_HOME=/eagle/datascience/hf
 export http_proxy=http://proxy.alcf.anl.gov:3128
 export HTTP_PROXY=http://proxy.alcf.anl.gov:3128
 export https_proxy=http://proxy.alcf.anl.gov:3128

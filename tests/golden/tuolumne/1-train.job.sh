@@ -155,6 +155,7 @@ export TORCHINDUCTOR_CACHE_DIR="/tmp/neox-$job_id/inductor"
 export TORCH_EXTENSIONS_DIR="/tmp/neox-$job_id/extensions"
 export MIOPEN_USER_DB_PATH="/tmp/neox-$job_id/miopen"
 export MIOPEN_CUSTOM_CACHE_DIR="/tmp/neox-$job_id/miopen"
+export HF_HOME=/p/lustre5/me/hf
 export OMP_NUM_THREADS=21
 export NCCL_SOCKET_IFNAME=hsi0
 export NCCL_NET_GDR_LEVEL=3
