@@ -38,6 +38,9 @@ COMMANDS = {
     "kernels": Command(
         "neox.kernels.cli", "main", "kernels build|list|test|bench ...", "fused kernels for GPUs"
     ),
+    "preflight": Command(
+        "neox.run.preflight", "main", "preflight RUN_YML", "does this node do what is planned?"
+    ),
     "end-link": Command(
         "neox.run.end_link", "main", "end-link RUN ...", "how a job ended; job.sh calls it"
     ),

@@ -9,6 +9,7 @@ docs/how-a-job-ends.md:
     launcher 0 and neither            1: the ranks are gone without a word
     launcher's own code               75: it may be the machine
 
+The node that failed.JOBID names, where it names one, goes to state/bad_nodes.
 A link that cannot be helped by another writes `state/halt`, and so do two in a row that moved no
 checkpoint.
 """
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neox.run.bad_nodes import add_bad_node, read_bad_nodes
 from neox.run.exit_codes import HALTING, MEANING, ExitCode
 from neox.run.paths import RunPaths, newest_step
 from neox.run.stop import write_aside
@@ -78,6 +80,7 @@ def end_link(paths: RunPaths, *, link: int, job_id: str, launcher: int) -> int:
         time=round(time.time(), 3),
     )
     paths.state.mkdir(parents=True, exist_ok=True)
+    _note_bad_node(paths, job_id, code)
     with paths.links_log.open("a", encoding="utf-8") as file:
         file.write(end.to_json() + "\n")
     if halt is not None:
@@ -107,6 +110,19 @@ def _failure(path: Path) -> tuple[int, str]:
         return int(told["code"]), f"rank {told['rank']}: {told['reason']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ExitCode.BUG, f"{path.name} cannot be read"
+
+
+def _note_bad_node(paths: RunPaths, job_id: str, code: int) -> None:
+    """The node of the rank that failed first, where it said that its own node is at fault."""
+    if code != ExitCode.NODE_FAULT or not paths.failed(job_id).exists():
+        return
+    try:
+        told = json.loads(paths.failed(job_id).read_text(encoding="utf-8"))
+        node, reason = str(told["node"]), str(told["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if node not in read_bad_nodes(paths.bad_nodes):
+        add_bad_node(paths.bad_nodes, node, f"{reason} (job {job_id})")
 
 
 def why_halt(code: int, reason: str, moved: Sequence[bool]) -> str | None:

@@ -38,16 +38,35 @@ def exit_code(error: BaseException) -> ExitCode:
     return ExitCode.NODE_FAULT if _is_peer_or_machine(error) else ExitCode.BUG
 
 
+def is_this_node(error: BaseException) -> bool:
+    """Did the hardware of this rank's own node fail? A peer that went away says nothing of it."""
+    words = (
+        "ECC error",
+        "hardware stack error",
+        "over nvlink",
+        "no CUDA-capable device",
+        "devices are busy or unavailable",
+        "device(s) is/are busy or unavailable",
+    )
+    return any(word in str(error) for word in words)
+
+
 def _is_peer_or_machine(error: BaseException) -> bool:
     """Did another rank go away, or the hardware fail? Gloo and CUDA say so in words only."""
     from torch.distributed import DistError  # noqa: PLC0415
 
-    words = ("gloo/", "Connection closed by peer", "ECC error", "NCCL error", "unspecified launch")
-    return isinstance(error, DistError) or any(word in str(error) for word in words)
+    words = ("gloo/", "Connection closed by peer", "NCCL error", "unspecified launch")
+    peer = isinstance(error, DistError) or any(word in str(error) for word in words)
+    return peer or is_this_node(error)
 
 
-def tell(error: BaseException, paths: RunPaths | None, rank: int, job_id: str) -> ExitCode:
-    """Say it: one line for what a user can mend, a traceback for what we must."""
+def tell(
+    error: BaseException, paths: RunPaths | None, rank: int, job_id: str, node: str | None = None
+) -> ExitCode:
+    """Say it: one line for what a user can mend, a traceback for what we must.
+
+    `node` stands in the file where its hardware is at fault, so that no later link gets it.
+    """
     code = exit_code(error)
     reason = str(error) or type(error).__name__
     if code in (ExitCode.BUG, ExitCode.NODE_FAULT):
@@ -56,14 +75,18 @@ def tell(error: BaseException, paths: RunPaths | None, rank: int, job_id: str) -
     print(f"neox: {reason}", file=sys.stderr, flush=True)
     if paths is not None:
         with contextlib.suppress(OSError):  # the disk may be what failed
-            _write_failed(paths, job_id, code, rank, reason)
+            blamed = node if is_this_node(error) else None
+            write_failed(paths, job_id, code, rank, reason=reason, node=blamed)
     return code
 
 
-def _write_failed(paths: RunPaths, job_id: str, code: int, rank: int, reason: str) -> None:
+def write_failed(
+    paths: RunPaths, job_id: str, code: int, rank: int, *, reason: str, node: str | None
+) -> None:
     """The first rank that fails writes; the others failed because of it."""
     paths.state.mkdir(parents=True, exist_ok=True)
+    where = {"node": node} if node else {}
     with contextlib.suppress(FileExistsError), paths.failed(job_id).open("x") as file:
-        json.dump({"code": int(code), "rank": rank, "reason": reason}, file)
+        json.dump({"code": int(code), "rank": rank, "reason": reason, **where}, file)
         file.flush()
         os.fsync(file.fileno())

@@ -90,16 +90,16 @@ def _as_rank(name: str, argv: Sequence[str], work: Callable[[Job], None]) -> int
     """Run `work` as this rank; an error becomes one line, a code and state/failed.JOBID."""
     run_yml = _parser(name).parse_args(argv).run_yml
     paths: RunPaths | None = None
-    number, job_id, world_size = 0, "by-hand", 1
+    number, job_id, world_size, node = 0, "by-hand", 1, None
     try:
         paths = _run_paths(run_yml)
         rank = read_rank(os.environ)
-        number, job_id, world_size = rank.rank, rank.job_id, rank.world_size
+        number, job_id, world_size, node = rank.rank, rank.job_id, rank.world_size, rank.node
         work(_job(run_yml, paths, rank))
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        code = tell(error, paths, number, job_id)
+        code = tell(error, paths, number, job_id, node)
         if world_size > 1:  # a clean exit would wait for peers that wait for us
             sys.stdout.flush()
             sys.stderr.flush()

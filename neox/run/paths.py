@@ -106,6 +106,14 @@ class RunPaths:
     def failed(self, job_id: str) -> Path:
         return self.state / f"failed.{job_id}"
 
+    @property
+    def bad_nodes(self) -> Path:
+        return self.state / "bad_nodes"
+
+    def preflight(self, job_id: str) -> Path:
+        """What each node found about itself before the ranks of this job."""
+        return self.state / f"preflight.{job_id}"
+
 
 def run_of(run_config: Path) -> RunPaths:
     """The run that a `run.yml` belongs to: its own folder, or RUN for RUN/links/N/run.yml."""

@@ -1,5 +1,6 @@
 """The rank contract: the only place where a rank reads its environment."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class RankEnvironment:
     master_addr: str
     master_port: int
     job_id: str  # names the files state/saved.JOBID and state/failed.JOBID
+    node: str = ""  # as the scheduler calls it
     profile: ProfiledSteps | None = None
     threads_given: bool = False  # OMP_NUM_THREADS is set, so torch keeps to it
     store_served: bool = False  # torchrun listens at the master's port, in place of rank 0
@@ -69,6 +71,7 @@ def read_rank(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr=environ["MASTER_ADDR"],
         master_port=whole["MASTER_PORT"],
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        node=_node(environ),
         profile=_profile(environ),
         threads_given=bool(environ.get("OMP_NUM_THREADS")),
         store_served=environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
@@ -84,9 +87,14 @@ def _alone(environ: Mapping[str, str]) -> RankEnvironment:
         master_addr="127.0.0.1",
         master_port=0,  # no process group is needed, so no port either
         job_id=environ.get("NEOX_JOB_ID") or BY_HAND,
+        node=_node(environ),
         profile=_profile(environ),
         threads_given=bool(environ.get("OMP_NUM_THREADS")),
     )
+
+
+def _node(environ: Mapping[str, str]) -> str:
+    return environ.get("NEOX_NODE") or socket.gethostname().partition(".")[0]
 
 
 def _profile(environ: Mapping[str, str]) -> ProfiledSteps | None:

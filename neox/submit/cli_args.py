@@ -23,6 +23,7 @@ class RunArguments:
     configs: tuple[Path, ...]
     overrides: tuple[str, ...]
     nodes: int | None
+    spare_nodes: int
     time: str | None
     queue: str | None
     account: str | None
@@ -90,6 +91,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         parser.add_argument(name)
     parser.add_argument("--job", default="train")
     parser.add_argument("--nodes", type=_count)
+    parser.add_argument("--spare-nodes", type=_count, default=0)
     parser.add_argument("--chain", type=_count_or_auto)
     parser.add_argument("--seconds-per-step", type=_seconds)
     parser.add_argument("--dependency", type=_job_ids, action="extend", default=[])
@@ -117,6 +119,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
         configs=tuple(arguments["config_dir"] / w for w in words if not _is_override(w)),
         overrides=tuple(w for w in words if _is_override(w)),
         nodes=arguments["nodes"],
+        spare_nodes=arguments["spare_nodes"],
         time=arguments["time"],
         queue=arguments["queue"],
         account=arguments["account"],

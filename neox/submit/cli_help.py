@@ -21,6 +21,7 @@ where and how much
   --site SITE          a profile: neox-submit sites list (left out: recognised, if it can be)
   --job KIND           what to do: neox-submit jobs list (train)
   --nodes N            whole nodes (1)
+  --spare-nodes K      allocate K more, and run on N that pass the preflight
   --time TIME          walltime of one link: 2:00:00, 90m, 2-00:00:00 (the queue's default)
   --queue NAME         partition, QOS or queue (the site's default)
   --account NAME       project that pays

@@ -81,6 +81,7 @@ def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings)
         configs=given.configs,
         overrides=given.overrides,
         nodes=given.nodes,
+        spare_nodes=given.spare_nodes,
         seconds=parse_time(given.time, "neox") if given.time is not None else None,
         queue=given.queue,
         account=given.account,

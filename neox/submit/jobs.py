@@ -10,7 +10,7 @@ from neox.sites.typed import Builder
 from neox.submit.job_kind import JobKind
 
 # the subcommands of `neox` that do something for a job
-COMMANDS = ("train", "evaluate", "generate", "data", "tokenizer", "convert")
+COMMANDS = ("train", "evaluate", "generate", "data", "tokenizer", "convert", "preflight")
 RUN_YML = "{run_yml}"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -57,6 +57,7 @@ def summary(plan: "Plan") -> dict[str, object]:
         "nodes": plan.nodes,
         "ranks": plan.ranks,
         "seconds": plan.seconds,
+        "checkpoint_bytes": plan.checkpoint_bytes,
         "train_iters": plan.config.training.train_iters,
         "chain": plan.chain,
         "geometry": None if geometry is None else encode(geometry),

@@ -13,11 +13,15 @@ from neox.submit.layout import RankPlace, threads_of
 from neox.submit.plan import NodeScript, Plan
 from neox.submit.profiler_page import ProfilerPage, profiler_page
 from neox.submit.quoting import Shell, shell_text
+from neox.submit.request import excluded
 from neox.submit.schedulers import scheduler
 from neox.submit.words import Literal, ShellVar, Word, literal
 
 LOCAL_HOST = "127.0.0.1"
 EVERY_LOG_UP_TO = 256  # ranks; beyond it a folder of a file for each serves nobody
+RANK_SCRIPT: Word = (ShellVar("link"), Literal("/rank.sh"))
+RUN_YML: Word = (ShellVar("link"), Literal("/run.yml"))
+UPDATES_LINKS = frozenset({"slurm"})  # schedulers that change where a waiting job may run
 NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--here"})
 SITE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -57,6 +61,11 @@ class JobPage:
     where: Literally["machine"]
     node_starts: Literally["ranks"]
     launch: tuple[Word, ...]
+    preflight: tuple[Word, ...]  # empty where no node is tried
+    node_of_list: Shell  # a node's name in its ranks, from the one in the list
+    nodes: Shell  # where no scheduler tells them
+    excluded: str  # nodes that a directive keeps every link off
+    keeps_off: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +95,7 @@ class RankPage:
     core_lists: Shell
     entry: tuple[Word | Shell, ...]
     profiler: ProfilerPage | None
+    preflight: tuple[Word, ...]
 
 
 def job_page(plan: Plan, link: int) -> JobPage:
@@ -113,14 +123,26 @@ def job_page(plan: Plan, link: int) -> JobPage:
         where="machine",
         node_starts="ranks",
         launch=_launch(plan),
+        preflight=_preflight(plan),
+        node_of_list=Shell("$node" if plan.site.launcher.kind == "srun" else "${node%%.*}"),
+        nodes=Shell(" ".join(map(shell_text, plan.hosts or (LOCAL_HOST,)))),
+        excluded=",".join(excluded(plan.request)),
+        keeps_off=plan.job.signal and plan.site.scheduler.kind in UPDATES_LINKS,
     )
+
+
+def _preflight(plan: Plan) -> tuple[Word, ...]:
+    if plan.preflight is None:
+        return ()
+    limit = ("exec", "timeout", "--kill-after=10", str(plan.preflight.seconds))
+    return (*map(literal, limit), *plan.preflight.launch.argv, RANK_SCRIPT, literal("preflight"))
 
 
 def _launch(plan: Plan) -> tuple[Word, ...]:
     """The launch line with what it starts; pdsh names that itself, and is waited for."""
     node = plan.launch.node
     if node is None:
-        return (literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/rank.sh")))
+        return (literal("exec"), *plan.launch.argv, RANK_SCRIPT)
     if node.over_ssh:
         return plan.launch.argv
     return (literal("exec"), *plan.launch.argv, (ShellVar("link"), Literal("/node.sh")))
@@ -178,7 +200,16 @@ def rank_page(plan: Plan, link: int) -> RankPage:
         ),
         entry=(*_rank_python(plan), *map(literal, ("-P", "-m", "neox.run.cli")), *_entry(plan)),
         profiler=profiler_page(plan),
+        preflight=_rank_preflight(plan),
     )
+
+
+def _rank_preflight(plan: Plan) -> tuple[Word, ...]:
+    if plan.preflight is None:
+        return ()
+    python = (*plan.container, (ShellVar("python"),))
+    words = ("-P", "-m", "neox.run.cli", "preflight")
+    return (*python, *map(literal, words), RUN_YML, literal("--node"))
 
 
 def headline(plan: Plan) -> str:
@@ -278,5 +309,4 @@ def _cpus(node: NodeType, place: RankPlace, every_thread: bool) -> str:
 
 
 def _entry(plan: Plan) -> tuple[Word, ...]:
-    run_yml: Word = (ShellVar("link"), Literal("/run.yml"))
-    return tuple(run_yml if text == "{run_yml}" else literal(text) for text in plan.entry.argv)
+    return tuple(RUN_YML if text == "{run_yml}" else literal(text) for text in plan.entry.argv)

@@ -55,6 +55,9 @@ def _nodes(job: JobKind, request: Request, problems: list[Problem]) -> int | Non
         text = f"--nodes {nodes}: a {job.name} job is one process; leave --nodes out"
         problems.append(Problem(about="nodes", text=text))
         return None
+    if job.ranks != "per-gpu" and request.spare_nodes:
+        text = f"--spare-nodes: nobody tries the nodes of a {job.name} job; leave --spare-nodes out"
+        problems.append(Problem(about="spare nodes", text=text))
     return nodes
 
 

@@ -69,8 +69,17 @@ class LaunchPlan:
     local_rank_variable: str
     size_variable: str
     size_else: str | None = None  # another name for it, where the first is not set
+    chosen_line: str | None = None  # how a host that job.sh chose stands in the launcher's file
     ends_together: bool = True  # a rank that fails ends the others; else job.sh sees to it
     node: NodeScript | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """Every node of the allocation is tried before the ranks take it."""
+
+    launch: LaunchPlan  # of `rank.sh preflight`, over all nodes
+    seconds: int = 60  # a node that has not answered by then is bad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +153,7 @@ class Plan:
     config: RunConfig
     queue: Queue
     node_type: NodeType
-    nodes: int
+    nodes: int  # that ranks run on
     seconds: int  # walltime of one link
     lead_seconds: int  # the stop signal comes this long before the end
     chain: int  # links submitted at once
@@ -167,6 +176,8 @@ class Plan:
     not_yet: tuple[str, ...]  # arguments whose feature the engine does not have
     chain_wanted: int = 1  # links asked for; those beyond `chain` follow by `neox-submit chain RUN`
     hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
+    spare_nodes: int = 0  # allocated besides, in place of bad ones
+    preflight: Preflight | None = None  # None for a job on one node
     watch: Watch | None = None  # None for a job that shows no heartbeat
     waits_for: tuple[str, ...] = ()  # other jobs, whose end the first link waits for
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from
@@ -181,6 +192,10 @@ class Plan:
     @property
     def ranks(self) -> int:
         return self.nodes * self.ranks_per_node
+
+    @property
+    def allocated_nodes(self) -> int:
+        return self.nodes + self.spare_nodes
 
     @property
     def refusal(self) -> str | None:

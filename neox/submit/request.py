@@ -25,6 +25,7 @@ class Request:
     configs: tuple[Path, ...]
     overrides: tuple[str, ...] = ()  # KEY=VALUE
     nodes: int | None = None
+    spare_nodes: int = 0
     seconds: int | None = None  # --time
     queue: str | None = None
     account: str | None = None
@@ -48,3 +49,9 @@ class Request:
     machine_cores: int  # of this machine: what the site `local` is made of
     hosts: tuple[str, ...] = ()  # from the hostfile, for sites without a scheduler
     argv: tuple[str, ...]  # as typed, for the script's header
+
+
+def excluded(request: Request) -> tuple[str, ...]:
+    """Nodes that the person's own --directive exclude=n1,n2 leaves out."""
+    found = (text.partition("=") for text in request.directives)
+    return tuple(n for key, _, value in found if key in ("exclude", "x") for n in value.split(","))

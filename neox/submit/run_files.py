@@ -39,7 +39,8 @@ def files_of(prepared: Prepared, link: int, script: "Script | None" = None) -> d
     }
     if script.node is not None:
         files["node.sh"] = File(script.node, SCRIPT)
-    files |= {file.name: File(file.content) for file in plan.launch.files}
+    launched = (plan.launch, *((plan.preflight.launch,) if plan.preflight else ()))
+    files |= {file.name: File(file.content) for launch in launched for file in launch.files}
     return {**files, "plan.json": File(manifest_of(prepared, link, files).text())}
 
 

@@ -21,7 +21,7 @@ from neox.submit.limits import Asked, Chain, bin_problem, chain_of
 from neox.submit.memory_advice import memory_warning
 from neox.submit.places import Names
 from neox.submit.placing import Placed, place
-from neox.submit.plan import Geometry, LaunchPlan, Profiling
+from neox.submit.plan import Geometry, LaunchPlan, Preflight, Profiling
 from neox.submit.problem import Problem
 from neox.submit.request import Request
 from neox.submit.starting import Started, start
@@ -41,6 +41,7 @@ class Sized:
     config: RunConfig
     geometry: Geometry | None
     launch: LaunchPlan
+    preflight: Preflight | None
     seconds: int
     lead_seconds: int
     chain: Chain
@@ -80,7 +81,7 @@ def _sized(
     *,
     others: tuple[str, ...],
 ) -> Sized:
-    seconds = walltime(request, case.job, placed.queue, placed.nodes)
+    seconds = walltime(request, case.job, placed.queue, placed.nodes + request.spare_nodes)
     return Sized(
         queue=placed.queue,
         node=placed.node,
@@ -90,6 +91,7 @@ def _sized(
         config=divided.config,
         geometry=divided.geometry,
         launch=started.launch,
+        preflight=started.preflight,
         seconds=seconds,
         lead_seconds=lead(seconds, divided.pace),
         chain=chain_of(case.site, placed.queue, request.chain or 1),
@@ -109,11 +111,11 @@ def _check_time(
     case: Case, request: Request, placed: Placed, pace: Pace, problems: list[Problem]
 ) -> None:
     """Against the queue's bins, and for a job that is stopped in time, against what it must do."""
-    seconds = walltime(request, case.job, placed.queue, placed.nodes)
+    seconds = walltime(request, case.job, placed.queue, placed.nodes + request.spare_nodes)
     parts = division(case.base) if case.job.ranks == "per-gpu" else None
     asked = Asked(
         request=request,
-        nodes=placed.nodes,
+        nodes=placed.nodes + request.spare_nodes,
         seconds=seconds,
         division=parts,
         ranks_per_node=placed.ranks_per_node,

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from neox.run.bad_nodes import read_bad_nodes
 from neox.run.exit_codes import MEANING, ExitCode
 from neox.run.paths import RunPaths
 from neox.submit.cli_output import ago, columns, print_json
@@ -39,6 +40,12 @@ def status_lines(run: RunPaths, runner: Runner) -> list[str]:
     if now.last_event is not None:
         lines.append(f"  event  {now.last_event}")
     lines += [_link_line(link, codes) for link in links]
+    bad = read_bad_nodes(run.bad_nodes)
+    lines += [f"  bad    {node}: {reason}" for node, reason in bad.items()]
+    if bad:
+        lines.append(
+            f"         no link gets them; to forgive one, delete its line in {run.bad_nodes}"
+        )
     return lines
 
 
@@ -80,6 +87,7 @@ def _look(run: RunPaths, runner: Runner) -> dict[str, object]:
         "site": manifest.site.name,
         "state": overall(links, now),
         **asdict(now),
+        "bad_nodes": read_bad_nodes(run.bad_nodes),
         "links": [asdict(link) | {"code": codes.get(link.link)} for link in links],
     }
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neox.run.bad_nodes import read_bad_nodes
 from neox.run.paths import RunPaths
 from neox.submit.array import SCRIPT_NAME, array_script
 from neox.submit.edge import Surroundings
@@ -14,6 +15,7 @@ from neox.submit.files import SCRIPT, File, new_folder, read
 from neox.submit.preparing import Prepared
 from neox.submit.record import edited_files, next_link
 from neox.submit.refusal import RunDirectoryError, SchedulerError
+from neox.submit.request import excluded
 from neox.submit.run_files import files_of
 from neox.submit.runner import Runner
 from neox.submit.schedulers import scheduler
@@ -74,6 +76,20 @@ def extend(
     return _queue(prepared, submitter, links, after=live[-1] if live else None)
 
 
+def nodes_left_out(prepared: Prepared) -> tuple[str, ...]:
+    """The run's bad nodes, with those that the person's own directive excludes."""
+    bad = read_bad_nodes(prepared.plan.run.bad_nodes)
+    return tuple(dict.fromkeys((*excluded(prepared.plan.request), *bad))) if bad else ()
+
+
+def _without_bad_hosts(prepared: Prepared) -> Prepared:
+    """Where hosts come from a file, the plan without the bad ones. Raises PlanError."""
+    hosts = prepared.plan.request.hosts
+    bad = read_bad_nodes(prepared.plan.run.bad_nodes)
+    fit = tuple(host for host in hosts if host not in bad and host.partition(".")[0] not in bad)
+    return prepared.again(hosts=fit) if fit != hosts else prepared
+
+
 def submit_array(
     folder: Path, runs: Sequence[Prepared], submitter: Submitter
 ) -> tuple[Submission, ...]:
@@ -119,7 +135,7 @@ def run_here(prepared: Prepared, submitter: Submitter) -> int:
     check_not_done(run)
     for leftover in (run.halt, run.stop):
         _remove(leftover)
-    link = _freeze(prepared, next_link(run))
+    link = _freeze(_without_bad_hosts(prepared), next_link(run))
     return submitter.runner.stay(
         ("bash", str(link.job_script)), cwd=prepared.plan.request.cwd, inside=True
     )
@@ -163,6 +179,7 @@ def _queue(
     prepared: Prepared, submitter: Submitter, links: int, after: Submission | None
 ) -> tuple[Submission, ...]:
     run = prepared.plan.run
+    prepared = _without_bad_hosts(prepared)
     done: list[Submission] = []
     for _ in range(links):
         number = next_link(run)
@@ -186,7 +203,7 @@ def _queue_one(
     dialect = scheduler(prepared.plan.site.scheduler.kind)
     link = prepared.plan.run.link(number)
     waits_for = (after.job_id,) if after else _others(prepared, number)
-    argv = dialect.submit_argv(link.job_script, waits_for)
+    argv = dialect.submit_argv(link.job_script, waits_for, nodes_left_out(prepared))
     process = None
     if isinstance(dialect, Local):
         extra = {"NEOX_AFTER": after.process} if after and after.process else {}

@@ -15,6 +15,8 @@ def plan_texts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "queue", plan.queue.name
     yield from _indexed("scheduler directive", tuple(d.text for d in plan.directives))
     yield from _words("launch argument", plan.launch.argv)
+    if plan.preflight:
+        yield from _words("launch argument", plan.preflight.launch.argv)
     if plan.launch.node:
         yield from _indexed("launch argument", plan.launch.node.arguments)
     yield from _words("container argument", plan.container)

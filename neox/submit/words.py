@@ -12,6 +12,8 @@ JOB_VARIABLES = frozenset(
         "python",
         "MASTER_ADDR",
         "MASTER_PORT",
+        "left_out",  # nodes of the allocation that no rank runs on, "n3,n7"
+        "used_hosts",  # a file of those that ranks run on
         "NEOX_PROFILER",
         # known to a node's script only
         "node_rank",

@@ -125,3 +125,17 @@ def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     words = ["end-link", str(tmp_path / "no"), "--link", "1", "--job", "7", "--code", "0"]
     assert main(words) == 4
+
+
+def test_a_node_that_its_rank_blames_is_noted_once(paths: RunPaths) -> None:
+    told = {"code": 75, "rank": 3, "reason": "uncorrectable\nECC error", "node": "n3"}
+    for job in ("7", "8"):
+        paths.failed(job).write_text(json.dumps(told))
+        end_link(paths, link=1, job_id=job, launcher=1)
+    assert paths.bad_nodes.read_text() == "n3 uncorrectable ECC error (job 7)\n"
+
+
+def test_a_bug_blames_no_node(paths: RunPaths) -> None:
+    paths.failed("7").write_text(json.dumps({"code": 1, "rank": 3, "reason": "x", "node": "n3"}))
+    end_link(paths, link=1, job_id="7", launcher=1)
+    assert not paths.bad_nodes.exists()

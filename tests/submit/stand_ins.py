@@ -40,6 +40,14 @@ if words[:4] == ["-P", "-m", "neox.run.cli", "end-link"]:
         sys.exit(126)  # "Python itself did not run": job.sh falls back on its own rules
     os.execv({sys.executable!r}, [{sys.executable!r}, *words])
 state = env["FAKE_RUN"] + "/state/"
+if words[3] == "preflight":
+    answer = state + "preflight." + env["NEOX_JOB_ID"] + "/" + env["NEOX_NODE"]
+    if env["NEOX_NODE"] in env.get("FAKE_SILENT", "").split():
+        time.sleep(60)
+    unfit = env["NEOX_NODE"] in env.get("FAKE_UNFIT", "").split()
+    with open(answer + ".why" if unfit else answer, "w") as file:
+        file.write("its GPU 3 is gone")
+    sys.exit(1 if unfit else 0)
 rank, job = env["RANK"], env["NEOX_JOB_ID"]
 def note(name, data=""):
     with open(state + name, "w") as file:
@@ -94,13 +102,15 @@ print("the last line", flush=True)
 # Plays what starts ranks: two of them, and the others are ended when one fails.
 LAUNCHER = """#!/bin/bash
 case ${!#} in
-*/rank.sh | */node.sh) ;;
+*/rank.sh | */node.sh | preflight) ;;
 *) # srun as the door of a container, before Python in job.sh
   while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
   exec "$@"
   ;;
 esac
-printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
+last=${*: -1} hosts=(${FAKE_HOSTS:-node1 node2}) kind=launch
+[[ $last != preflight ]] || kind=preflight FAKE_SIZE=${#hosts[@]} # one rank on each node
+printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/$kind"
 case ${0##*/} in
 srun) names=(SLURM_PROCID SLURM_LOCALID SLURM_NTASKS) ;;
 jsrun) names=(JSM_NAMESPACE_RANK JSM_NAMESPACE_LOCAL_RANK JSM_NAMESPACE_SIZE) ;;
@@ -113,7 +123,12 @@ trap 'kill -TERM "${pids[@]}"' TERM
 trap 'kill -USR1 "${pids[@]}"' USR1 # srun and mpirun pass it on
 size=${FAKE_SIZE:-2} failed=0 pids=()
 for ((rank = 0; rank < size; rank++)); do
-  env "${names[0]}=$rank" "${names[1]}=$((rank % 2))" "${names[2]}=$size" "${@: -1}" &
+  who=("${names[0]}=$rank" "${names[1]}=$((rank % 2))" "${names[2]}=$size")
+  if [[ $last == preflight ]]; then
+    env "${who[@]}" SLURMD_NODENAME="${hosts[rank]}" FAKE_NODE="${hosts[rank]}" "${@: -2}" &
+  else
+    env "${who[@]}" "$last" &
+  fi
   pids+=("$!")
 done
 left=$size
@@ -155,6 +170,7 @@ exec "$@"
 CONTAINERS = ("apptainer", "ch-run", "shifter", "singularity")
 PROFILERS = ("nsys", "rocprof", "rocprofv2", "rocprofv3")
 SCONTROL = """#!/bin/bash
+[[ $1 != update ]] || { echo "$*" >>"$FAKE_RUN/state/updates"; exit; }
 [[ "$*" == "show hostnames $SLURM_JOB_NODELIST" ]] || exit 1
 printf '%s\\n' ${FAKE_HOSTS:-node1 node2}
 """
@@ -164,10 +180,15 @@ case "$1 $2" in
 "getattr jobid") echo f2PS ;;
 "job id") [[ "$*" == "job id --to=dec f2PS" ]] && echo 4711 ;;
 "exec -r") [[ "$*" == "exec -r 0 hostname" ]] && echo "${FAKE_HOSTS:-node1}" ;;
+"hostlist "*) printf '%s\\n' ${FAKE_HOSTS:-node1 node2} ;;
 "run "*) exec "${0%/*}/flux-run" "$@" ;;
 "--parent jobs") echo "${FAKE_STATE-}"; exit "${FAKE_STATE_CODE:-0}" ;;
 *) exit 64 ;;
 esac
+"""
+UNAME = """#!/bin/bash
+[[ "$*" != -n || -z ${FAKE_NODE-} ]] || { echo "$FAKE_NODE"; exit; }
+exec /usr/bin/uname "$@"
 """
 QUEUE = """#!/bin/bash
 echo "${FAKE_STATE-}"
@@ -264,7 +285,7 @@ def machine(folder: Path) -> Machine:
     programs = folder / "bin"
     programs.mkdir()
     texts = {"python": PYTHON, "scontrol": SCONTROL, "squeue": QUEUE, "bjobs": QUEUE}
-    texts |= {"qstat": QUEUE, "flux": FLUX}
+    texts |= {"qstat": QUEUE, "flux": FLUX, "uname": UNAME}
     texts |= {"flux-run": LAUNCHER.replace("${0##*/}", "flux"), "pdsh": PDSH, "ssh": SSH}
     texts |= dict.fromkeys(LAUNCHERS, LAUNCHER)
     texts |= dict.fromkeys((*CONTAINERS, *PROFILERS), AROUND_PYTHON)

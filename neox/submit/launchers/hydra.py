@@ -4,17 +4,19 @@ It passes the whole environment on. A rank that fails does not end the others, b
 call MPI_Init: job.sh sees to that.
 """
 
-from neox.submit.launchers.hosts import check_hosts, hostfile, in_link
+from neox.submit.launchers.hosts import check_hosts, chosen_line, hostfile, hosts_file
 from neox.submit.launchers.parts import LaunchParts, program, site_flags, words
 from neox.submit.layout import cpu_mask, threads_of
 from neox.submit.plan import LaunchPlan
 from neox.submit.words import literal
 
+LINE = "{host}:{slots}"
+
 
 def launch(parts: LaunchParts) -> LaunchPlan:
     """Raises LaunchError where fewer hosts are known than nodes are asked for."""
     check_hosts(parts)
-    hosts = (literal("-f"), in_link("hostfile")) if parts.hosts else ()
+    hosts = (literal("-f"), hosts_file(parts)) if parts.hosts else ()
     counts = ("-np", str(parts.ranks), "-ppn", str(parts.ranks_per_node))
     return LaunchPlan(
         argv=(
@@ -22,7 +24,8 @@ def launch(parts: LaunchParts) -> LaunchPlan:
             *hosts,
             *words((*_binding(parts), *site_flags(parts), *parts.extra)),
         ),
-        files=(hostfile(parts, "{host}:{slots}"),) if parts.hosts else (),
+        files=(hostfile(parts, LINE),) if parts.hosts and not parts.spare_nodes else (),
+        chosen_line=chosen_line(parts, LINE),
         rank_variable="PMI_RANK",
         local_rank_variable="MPI_LOCALRANKID",
         size_variable="PMI_SIZE",

@@ -5,20 +5,28 @@ some are reserved. Variables go by name (`-x NAME`): mpirun does not understand 
 """
 
 from neox.sites.ranges import print_cores
-from neox.submit.launchers.hosts import check_hosts, hostfile, in_link
+from neox.submit.launchers.hosts import (
+    check_hosts,
+    chosen_line,
+    hostfile,
+    hosts_file,
+    in_link,
+)
 from neox.submit.launchers.parts import LaunchParts, forwarded, program, site_flags, words
 from neox.submit.layout import is_dense, numbered_by_domain
 from neox.submit.plan import LaunchFile, LaunchPlan
 from neox.submit.words import Literal, ShellVar, Word, literal
 
+LINE = "{host} slots={slots}"
+
 
 def launch(parts: LaunchParts) -> LaunchPlan:
     """Raises LaunchError where fewer hosts are known than nodes are asked for."""
     check_hosts(parts)
-    files = [hostfile(parts, "{host} slots={slots}")] if parts.hosts else []
-    hosts = (literal("--hostfile"), in_link("hostfile")) if parts.hosts else ()
+    files = [hostfile(parts, LINE)] if parts.hosts and not parts.spare_nodes else []
+    hosts = (literal("--hostfile"), hosts_file(parts)) if parts.hosts else ()
     if _uses_rankfile(parts):
-        files.append(LaunchFile(name="rankfile", content=_rankfile(parts)))
+        files.append(LaunchFile(name=_rankfile_name(parts), content=_rankfile(parts)))
     names = forwarded(parts)
     forward = tuple(word for name in names for word in (literal("-x"), literal(name)))
     return LaunchPlan(
@@ -30,6 +38,7 @@ def launch(parts: LaunchParts) -> LaunchPlan:
             *forward,
         ),
         files=tuple(files),
+        chosen_line=chosen_line(parts, LINE),
         forward=names,
         rank_variable="OMPI_COMM_WORLD_RANK",
         local_rank_variable="OMPI_COMM_WORLD_LOCAL_RANK",
@@ -50,9 +59,18 @@ def _binding(parts: LaunchParts) -> tuple[Word, ...]:
     if not _uses_rankfile(parts):
         return words(("--map-by", f"{spread}:PE={parts.cores_per_rank}", "--bind-to", "core"))
     if (parts.site.launcher.major_version or 4) < 5:
-        return (literal("--rankfile"), in_link("rankfile"))
-    file = (Literal("rankfile:file="), ShellVar("link"), Literal("/rankfile"))
+        return (literal("--rankfile"), in_link(_rankfile_name(parts)))
+    file = (
+        Literal("rankfile:file="),
+        ShellVar("link"),
+        Literal(f"/{_rankfile_name(parts)}"),
+    )
     return (literal("--map-by"), file)
+
+
+def _rankfile_name(parts: LaunchParts) -> str:
+    """With spare nodes there are two: that of the preflight names all hosts."""
+    return "rankfile-used" if parts.spare_nodes else "rankfile"
 
 
 def _rankfile(parts: LaunchParts) -> str:
@@ -62,7 +80,8 @@ def _rankfile(parts: LaunchParts) -> str:
     """
     lines: list[str] = []
     for node in range(parts.nodes):
-        host = parts.hosts[node] if parts.hosts else f"+n{node}"
+        named = parts.hosts and not parts.spare_nodes
+        host = parts.hosts[node] if named else f"+n{node}"
         for place in parts.places:
             rank = node * parts.ranks_per_node + place.local_rank
             cores = print_cores(numbered_by_domain(parts.node, place.cores))

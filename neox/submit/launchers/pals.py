@@ -1,18 +1,23 @@
 """mpiexec of HPE's PALS, beside PBS on Cray systems (ALCF's Polaris and Aurora)."""
 
 from neox.sites.ranges import print_cores
+from neox.submit.launchers.hosts import chosen_line, hosts_file
 from neox.submit.launchers.parts import LaunchParts, program, site_flags, words
 from neox.submit.layout import threads_of
 from neox.submit.plan import LaunchPlan
+from neox.submit.words import literal
 
 
 def launch(parts: LaunchParts) -> LaunchPlan:
     """The nodes are those of the allocation; each rank sees every GPU."""
     counts = ("-n", str(parts.ranks), "--ppn", str(parts.ranks_per_node))
     return LaunchPlan(
-        argv=words(
-            (program(parts.site), *counts, *_binding(parts), *site_flags(parts), *parts.extra)
+        argv=(
+            *words((program(parts.site), *counts)),
+            *((literal("--hostfile"), hosts_file(parts)) if parts.spare_nodes else ()),
+            *words((*_binding(parts), *site_flags(parts), *parts.extra)),
         ),
+        chosen_line=chosen_line(parts, "{host}"),
         rank_variable="PALS_RANKID",
         local_rank_variable="PALS_LOCAL_RANKID",
         size_variable="PALS_SIZE",

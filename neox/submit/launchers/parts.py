@@ -41,6 +41,7 @@ class LaunchParts:
     hosts: tuple[str, ...]  # where no scheduler chooses them
     forward: tuple[str, ...]  # variables the ranks need
     extra: tuple[str, ...]  # --launch-arg ARG
+    spare_nodes: int = 0  # allocated besides: ranks run on those that job.sh chooses
     container: tuple[Word, ...] = ()  # flags that put whole ranks into a container (srun)
 
     @property

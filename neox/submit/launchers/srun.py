@@ -10,6 +10,7 @@ from neox.submit.launchers.parts import (
 )
 from neox.submit.layout import cpu_mask, is_dense
 from neox.submit.plan import LaunchPlan
+from neox.submit.words import Literal, ShellVar
 
 
 def launch(parts: LaunchParts) -> LaunchPlan:
@@ -22,8 +23,10 @@ def launch(parts: LaunchParts) -> LaunchPlan:
     )
     ending = ("--kill-on-bad-exit=1",)  # else the ranks of a dead one wait for it for ever
     flags = merged(counts, _binding(parts), site_flags(parts), ending)
+    chosen = ((Literal("--exclude="), ShellVar("left_out")),) if parts.spare_nodes else ()
+    argv = (*words((program(parts.site), *flags)), *chosen)
     return LaunchPlan(
-        argv=(*words((program(parts.site), *flags)), *parts.container, *words(parts.extra)),
+        argv=(*argv, *parts.container, *words(parts.extra)),
         rank_variable="SLURM_PROCID",
         local_rank_variable="SLURM_LOCALID",
         size_variable="SLURM_NTASKS",

@@ -55,9 +55,10 @@ class Flux:
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+    def submit_argv(self, script: Path, after: Argv = (), off: Argv = ()) -> Argv:
         waits = tuple(f"--dependency=afterany:{job_id}" for job_id in after)
-        return ("flux", "batch", *waits, str(script))
+        without = (f"--requires=-host:{','.join(off)}",) if off else ()
+        return ("flux", "batch", *waits, *without, str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         lines = stdout.split()

@@ -28,6 +28,9 @@ class Local:
             )
         return ()
 
-    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:  # noqa: ARG002
-        """The process to start detached; what it waits for reaches it as NEOX_AFTER."""
+    def submit_argv(self, script: Path, after: Argv = (), off: Argv = ()) -> Argv:  # noqa: ARG002
+        """The process to start detached; what it waits for reaches it as NEOX_AFTER.
+
+        Its hosts are those of a file, from which bad ones are left out before.
+        """
         return ("bash", str(script))

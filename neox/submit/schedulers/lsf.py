@@ -54,9 +54,11 @@ class Lsf:
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+    def submit_argv(self, script: Path, after: Argv = (), off: Argv = ()) -> Argv:
         waits = ("-w", " && ".join(f"ended({job_id})" for job_id in after)) if after else ()
-        return ("bsub", *waits, str(script))
+        names = " && ".join(f"hname!='{node}'" for node in off)
+        without = ("-R", f"select[{names}]") if off else ()
+        return ("bsub", *waits, *without, str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         match = _SUBMITTED.search(stdout)

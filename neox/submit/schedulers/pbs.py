@@ -12,6 +12,7 @@ from neox.sites.times import print_time
 from neox.submit.origin import site_origin
 from neox.submit.plan import Directive
 from neox.submit.quoting import check_directive_text
+from neox.submit.refusal import SchedulerError
 from neox.submit.schedulers.scheduler import (
     Argv,
     JobParts,
@@ -82,8 +83,13 @@ class Pbs:
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+    def submit_argv(self, script: Path, after: Argv = (), off: Argv = ()) -> Argv:
         waits = ("-W", f"depend=afterany:{':'.join(after)}") if after else ()
+        if off:
+            raise SchedulerError(
+                f"qsub cannot keep a job off {', '.join(off)} (state/bad_nodes): ask the centre to "
+                "take them out of service, then delete their lines from that file"
+            )
         return ("qsub", *waits, str(script))
 
     def parse_job_id(self, stdout: str) -> str:

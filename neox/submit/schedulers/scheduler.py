@@ -70,8 +70,13 @@ class Headed(Protocol):
         Raises QuotingError, naming the field, for text that cannot stand there.
         """
 
-    def submit_argv(self, script: Path, after: tuple[str, ...] = ()) -> Argv:
-        """Queue the script, to start once the jobs `after` have ended in whatever way."""
+    def submit_argv(
+        self, script: Path, after: tuple[str, ...] = (), off: tuple[str, ...] = ()
+    ) -> Argv:
+        """Queue the script, to start once the jobs `after` have ended in whatever way.
+
+        `off`: nodes that it must not get. Raises SchedulerError where that cannot be said.
+        """
 
 
 @runtime_checkable

@@ -96,9 +96,10 @@ class Slurm:
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
         return (*_what(parts), *_where(parts), *_how_long(parts), *_output(parts), *_extra(parts))
 
-    def submit_argv(self, script: Path, after: Argv = ()) -> Argv:
+    def submit_argv(self, script: Path, after: Argv = (), off: Argv = ()) -> Argv:
         waits = (f"--dependency=afterany:{':'.join(after)}",) if after else ()
-        return ("sbatch", "--parsable", *waits, str(script))
+        without = (f"--exclude={','.join(off)}",) if off else ()
+        return ("sbatch", "--parsable", *waits, *without, str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         # "1234" or "1234;cluster"; some sites print notes before it

@@ -26,6 +26,7 @@ export WORLD_SIZE=$SLURM_NTASKS LOCAL_WORLD_SIZE=8
 ((WORLD_SIZE == 8)) || refuse "$WORLD_SIZE ranks were started, 8 were planned"
 node=${SLURMD_NODENAME:-${HOSTNAME%%.*}}
 node=${node//[!A-Za-z0-9._-]/_}
+export NEOX_NODE=$node
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------
 log=$run/logs/$node.$RANK.log

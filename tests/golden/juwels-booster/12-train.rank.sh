@@ -26,6 +26,7 @@ export WORLD_SIZE=$SLURM_NTASKS LOCAL_WORLD_SIZE=4
 ((WORLD_SIZE == 48)) || refuse "$WORLD_SIZE ranks were started, 48 were planned"
 node=${SLURMD_NODENAME:-${HOSTNAME%%.*}}
 node=${node//[!A-Za-z0-9._-]/_}
+export NEOX_NODE=$node
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------
 log=$run/logs/$node.$RANK.log
@@ -57,7 +58,11 @@ fi
 # --- the entry: its code and its signals pass through -------------------------------------------
 export PYTHONUNBUFFERED=1
 export CUDA_VISIBLE_DEVICES=1,0,3,2
-"$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
+if [[ ${1-} != preflight ]]; then
+  "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
+else
+  "$python" -P -m neox.run.cli preflight "$link/run.yml" --node 3>&- &
+fi
 entry=$! mercy=TERM
 trap '
   kill -s "$mercy" "$entry" 2>/dev/null || :
@@ -88,4 +93,6 @@ for ((tries = 0; tries < 50; tries++)); do
   if ! kill -0 "$tagger" 2>/dev/null; then break; fi
   sleep 0.1
 done
+# a preflight's answer is a file; a code would end that of the other nodes too
+[[ ${1-} != preflight ]] || exit 0
 exit "$code"

@@ -46,6 +46,19 @@ trap '
   [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
+wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
+  local alive again
+  code=0
+  wait "$1" || code=$?
+  while ((code > 128)); do
+    alive=no
+    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    again=0
+    wait "$1" 2>/dev/null || again=$?
+    ((again == 127)) || code=$again # 127: this shell has given its code away already
+    if [[ $alive == no ]]; then break; fi
+  done
+}
 
 # --- one live job for a run: state/owner/job says "JOB RESTART HOST PID START" ------------------
 process_start() { # when process $1 of this host began, in ticks since boot; empty when it is gone
@@ -102,6 +115,15 @@ claim() { # by a rename, which succeeds once; a dead owner is first renamed to a
   echo "job.sh: job ${owner[0]-?} on ${owner[2]-?} owns $run: one live job for a run;" \
     "if you know that it is gone: rm -r $run/state/owner" >&2
   exit 4
+}
+keep_off() { # the links that wait, from the nodes that are bad
+  local line id='"job_id": "([^"]+)"' off=''
+  [[ -e $run/submissions.jsonl ]] || return 0
+  while read -r line; do off+=${off:+,}${line%% *}; done <"$run/state/bad_nodes"
+  while read -r line; do
+    [[ $line =~ $id && ${BASH_REMATCH[1]} != "$job_id" ]] || continue
+    scontrol update JobId="${BASH_REMATCH[1]}" ExcNodeList="$off" >/dev/null 2>&1 || :
+  done <"$run/submissions.jsonl"
 }
 end_if_nothing_is_left() {
   local file
@@ -197,19 +219,6 @@ watch() { # compares no clocks, which may differ, and does not count while the j
 watch &
 watch=$!
 
-wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
-  local alive again
-  code=0
-  wait "$1" || code=$?
-  while ((code > 128)); do
-    alive=no
-    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
-    again=0
-    wait "$1" 2>/dev/null || again=$?
-    ((again == 127)) || code=$again # 127: this shell has given its code away already
-    if [[ $alive == no ]]; then break; fi
-  done
-}
 wait_for "$ranks"
 ranks=''
 kill "$watch" 2>/dev/null || :
@@ -219,6 +228,7 @@ watch=''
 ended=0
 "$python" -P -m neox.run.cli end-link "$run" --link 2 --job "$job_id" \
   --code "$code" || ended=$?
+[[ $ended != 75 || ! -e $run/state/bad_nodes ]] || keep_off
 case $ended in 0 | 2 | 3 | 4 | 16 | 17 | 75 | 85) exit "$ended" ;; esac
 # Python itself did not get that far: the same rules by hand
 is_failure='"code": *([0-9]+)' failure=''

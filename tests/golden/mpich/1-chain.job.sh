@@ -33,6 +33,19 @@ trap '
   [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
+wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
+  local alive again
+  code=0
+  wait "$1" || code=$?
+  while ((code > 128)); do
+    alive=no
+    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    again=0
+    wait "$1" 2>/dev/null || again=$?
+    ((again == 127)) || code=$again # 127: this shell has given its code away already
+    if [[ $alive == no ]]; then break; fi
+  done
+}
 
 # --- one live job for a run: state/owner/job says "JOB RESTART HOST PID START" ------------------
 process_start() { # when process $1 of this host began, in ticks since boot; empty when it is gone
@@ -195,19 +208,6 @@ watch() { # compares no clocks, which may differ, and does not count while the j
 watch &
 watch=$!
 
-wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
-  local alive again
-  code=0
-  wait "$1" || code=$?
-  while ((code > 128)); do
-    alive=no
-    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
-    again=0
-    wait "$1" 2>/dev/null || again=$?
-    ((again == 127)) || code=$again # 127: this shell has given its code away already
-    if [[ $alive == no ]]; then break; fi
-  done
-}
 wait_for "$ranks"
 ranks=''
 kill "$watch" 2>/dev/null || :

@@ -28,6 +28,7 @@ export WORLD_SIZE=$PMI_SIZE LOCAL_WORLD_SIZE=1
 node=$(uname -n)
 node=${node%%.*}
 node=${node//[!A-Za-z0-9._-]/_}
+export NEOX_NODE=$node
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------
 log=$run/logs/$node.$RANK.log
@@ -69,7 +70,11 @@ esac
 
 # --- the entry: its code and its signals pass through -------------------------------------------
 export PYTHONUNBUFFERED=1
-"${profiler[@]}" "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
+if [[ ${1-} != preflight ]]; then
+  "${profiler[@]}" "$python" -P -m neox.run.cli train "$link/run.yml" 3>&- &
+else
+  "$python" -P -m neox.run.cli preflight "$link/run.yml" --node 3>&- &
+fi
 entry=$! mercy=TERM
 trap '
   kill -s "$mercy" "$entry" 2>/dev/null || :
@@ -103,5 +108,7 @@ for ((tries = 0; tries < 50; tries++)); do
   if ! kill -0 "$tagger" 2>/dev/null; then break; fi
   sleep 0.1
 done
+# a preflight's answer is a file; a code would end that of the other nodes too
+[[ ${1-} != preflight ]] || exit 0
 [[ $code == 0 ]] || : >"$run/state/ended.$job_id" # the launcher lets the others wait for this one
 exit "$code"

@@ -28,6 +28,7 @@ export WORLD_SIZE=$WORLD_SIZE LOCAL_WORLD_SIZE=1
 node=$(uname -n)
 node=${node%%.*}
 node=${node//[!A-Za-z0-9._-]/_}
+export NEOX_NODE=$node
 
 # --- what it prints: tagged, and kept in a file of its own --------------------------------------
 log=$run/logs/$node.$RANK.log

@@ -32,6 +32,19 @@ trap '
   [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
+wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
+  local alive again
+  code=0
+  wait "$1" || code=$?
+  while ((code > 128)); do
+    alive=no
+    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    again=0
+    wait "$1" 2>/dev/null || again=$?
+    ((again == 127)) || code=$again # 127: this shell has given its code away already
+    if [[ $alive == no ]]; then break; fi
+  done
+}
 
 # --- one live job for a run: state/owner/job says "JOB RESTART HOST PID START" ------------------
 process_start() { # when process $1 of this host began, in ticks since boot; empty when it is gone
@@ -138,19 +151,6 @@ MASTER_PORT=$((20000 + job_id % 12000))
 export MASTER_ADDR MASTER_PORT
 
 # --- launch: one rank a node, 8 cores each ---
-wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
-  local alive again
-  code=0
-  wait "$1" || code=$?
-  while ((code > 128)); do
-    alive=no
-    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
-    again=0
-    wait "$1" 2>/dev/null || again=$?
-    ((again == 127)) || code=$again # 127: this shell has given its code away already
-    if [[ $alive == no ]]; then break; fi
-  done
-}
 # pdsh reads %h and %n in its arguments
 link_for_pdsh=${link//%/%%}
 nodes() { # told once, it tells the nodes, which end their ranks; told twice, it ends the way to them

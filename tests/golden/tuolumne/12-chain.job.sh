@@ -41,6 +41,19 @@ trap '
   [[ -z $watch ]] || kill "$watch" 2>/dev/null || :
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
+wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
+  local alive again
+  code=0
+  wait "$1" || code=$?
+  while ((code > 128)); do
+    alive=no
+    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    again=0
+    wait "$1" 2>/dev/null || again=$?
+    ((again == 127)) || code=$again # 127: this shell has given its code away already
+    if [[ $alive == no ]]; then break; fi
+  done
+}
 
 # --- one live job for a run: state/owner/job says "JOB RESTART HOST PID START" ------------------
 process_start() { # when process $1 of this host began, in ticks since boot; empty when it is gone
@@ -178,6 +191,54 @@ MASTER_ADDR=$(flux exec -r 0 hostname)
 MASTER_PORT=$((20000 + job_id % 12000))
 export MASTER_ADDR MASTER_PORT
 
+# --- preflight: a node that works leaves state/preflight.JOBID/NODE, another NODE.why or nothing ---
+hosts=$(flux hostlist --expand --delimiter=$'\n' local)
+mapfile -t nodes <<<"$hosts"
+tried=$run/state/preflight.$job_id
+rm -rf -- "$tried" "$tried.ranks"
+mkdir -- "$tried"
+(
+  trap '' USR2
+  exec timeout --kill-after=10 60 flux run --exclusive --nodes=12 --tasks-per-node=4 -o \
+    exit-on-error -onosetpgrp -ofastload=on --setattr=rdzv_get_en=0 "$link/rank.sh" preflight
+) &
+ranks=$!
+wait_for "$ranks"
+ranks=''
+[[ $mercy == TERM ]] || exit 143 # cancelled meanwhile: no node is to blame
+declare -A bad=()
+known='' causes=("$tried"/*.why)
+[[ ! -e $run/state/bad_nodes ]] || known=$(<"$run/state/bad_nodes")
+for node in "${nodes[@]}"; do
+  answer=$tried/${node%%.*}
+  if [[ -e $answer ]]; then
+    [[ $'\n'$known != *$'\n'"$node "* ]] || bad[$node]='stands in state/bad_nodes'
+  else
+    bad[$node]='gave no sign of life in its preflight'
+    [[ ! -e $answer.why ]] || bad[$node]=$(<"$answer.why")
+  fi
+done
+node_fault() { # the next link is kept off the nodes that are bad
+  echo "job.sh: preflight: $1" >&2
+  printf '{"code": 75, "rank": 0, "reason": "preflight: %s"}\n' "$1" >"$run/state/failed.$job_id"
+  "$python" -P -m neox.run.cli end-link "$run" --link 2 --job "$job_id" \
+    --code 75 || :
+  exit 75
+}
+if ((${#bad[@]} > (${#nodes[@]} + 3) / 4)); then # so many share a cause, and no node is to blame
+  many="${#bad[@]} of ${#nodes[@]} nodes"
+  [[ ! -e ${causes[0]} ]] || node_fault "$many are not fit: $(<"${causes[0]}")"
+  echo "job.sh: preflight: $many gave no answer: the ranks are started all the same" >&2
+  bad=()
+fi
+for node in "${!bad[@]}"; do
+  echo "job.sh: preflight: $node: ${bad[$node]}" >&2
+  [[ $'\n'$known == *$'\n'"$node "* ]] ||
+    echo "$node ${bad[$node]} (job $job_id)" >>"$run/state/bad_nodes"
+done
+((${#bad[@]} == 0)) || node_fault "not fit: ${!bad[*]}"
+((${#bad[@]} > 0)) || rm -rf -- "$tried"
+
 # --- launch: local rank 0-3 on GPU 0 1 2 3, 21 cores each ---
 (
   trap '' USR2 # some schedulers signal the launcher too
@@ -229,19 +290,6 @@ watch() { # compares no clocks, which may differ, and does not count while the j
 watch &
 watch=$!
 
-wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
-  local alive again
-  code=0
-  wait "$1" || code=$?
-  while ((code > 128)); do
-    alive=no
-    if kill -0 "$1" 2>/dev/null; then alive=yes; fi
-    again=0
-    wait "$1" 2>/dev/null || again=$?
-    ((again == 127)) || code=$again # 127: this shell has given its code away already
-    if [[ $alive == no ]]; then break; fi
-  done
-}
 wait_for "$ranks"
 ranks=''
 kill "$watch" 2>/dev/null || :
