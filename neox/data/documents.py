@@ -1,7 +1,7 @@
 """Documents out of JSON lines, text and parquet files, in file order, a chunk at a time.
 
-The input is cut into shards of whole files and these into chunks, by sizes alone: the same input
-gives the same chunks, whoever reads them.
+The input is cut into shards, whole files or a piece of a long one, and these into chunks, by sizes
+alone: the same input gives the same chunks, whoever reads them.
 """
 
 import zlib
@@ -14,8 +14,11 @@ from neox.data.compressed import opened
 from neox.data.errors import DataError
 from neox.data.parquet import parquet_rows
 
+PLAIN_LINES = (".jsonl", ".ndjson")  # can be read from the middle
 JSON_LINES = (".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson")
 PARQUET = (".parquet",)
+PIECE = 64  # chunks: how much of a long file one process takes
+BLOCK = 1 << 24  # bytes, where only lines are counted
 NOT_READ = (".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -33,19 +36,23 @@ class Record:
     line: int  # from 1, rows of a parquet file, too; 0 where the file is the document
     kind: Kind
     raw: bytes
+    begin: int = 0  # the byte of the file where line 1 of its piece may begin
 
-    @property
     def place(self) -> str:
-        return f"{self.path}:{self.line}" if self.line else self.path
+        """File and line; lines before a piece are counted only here, since few are asked for."""
+        if not self.line:
+            return self.path
+        return f"{self.path}:{_lines_before(self.path, self.begin) + self.line}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Whole files that follow each other: what one process reads on its own."""
+    """Files that follow each other, or a piece of one: what one process reads on its own."""
 
     number: int
     paths: tuple[Path, ...]
-    size: int  # bytes of the files
+    size: int  # bytes
+    piece: range | None = None  # of the only file: the lines that begin at these bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +87,31 @@ def require_files(paths: Sequence[Path]) -> None:
 
 
 def shards(paths: Sequence[Path], shard_bytes: int) -> tuple[Shard, ...]:
-    """The files in order, each shard ending with the file that fills `shard_bytes`."""
+    """The files in order, each shard ending with the file that fills `shard_bytes`.
+
+    JSON lines that are not packed are cut into pieces, so that several processes share one file.
+    """
     found, held, size = list[Shard](), list[Path](), 0
     for path in paths:
-        held.append(path)
-        size += path.stat().st_size
-        if size >= shard_bytes:
+        length = path.stat().st_size
+        pieces = _pieces(path, length, PIECE * shard_bytes)
+        if not pieces:
+            held.append(path)
+            size += length
+        if held and (pieces or size >= shard_bytes):
             found.append(Shard(number=len(found), paths=tuple(held), size=size))
             held, size = [], 0
+        for piece in pieces:
+            found.append(Shard(number=len(found), paths=(path,), size=len(piece), piece=piece))
     if held:
         found.append(Shard(number=len(found), paths=tuple(held), size=size))
     return tuple(found)
+
+
+def _pieces(path: Path, length: int, size: int) -> list[range]:
+    if length <= size or not path.name.lower().endswith(PLAIN_LINES):
+        return []
+    return [range(begin, min(begin + size, length)) for begin in range(0, length, size)]
 
 
 def chunks(shard: Shard, chunk_bytes: int, keys: tuple[str, ...]) -> Iterator[Chunk]:
@@ -100,7 +121,7 @@ def chunks(shard: Shard, chunk_bytes: int, keys: tuple[str, ...]) -> Iterator[Ch
     naming file and line where the input cannot be read.
     """
     number, held, size, consumed = 0, list[Record](), 0, 0
-    for record, reached in records(shard.paths, keys):
+    for record, reached in records(shard.paths, keys, shard.piece):
         if size >= chunk_bytes:  # there is more, so what is held is not the last chunk
             yield Chunk(
                 shard=shard.number,
@@ -122,13 +143,15 @@ def chunks(shard: Shard, chunk_bytes: int, keys: tuple[str, ...]) -> Iterator[Ch
     )
 
 
-def records(paths: Sequence[Path], keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
+def records(
+    paths: Sequence[Path], keys: tuple[str, ...], piece: range | None = None
+) -> Iterator[tuple[Record, int]]:
     """Each document, and how many bytes of the files are read by then."""
     before = 0
     for path in paths:
         line = 0
         try:
-            for record, read in _of_file(path, keys):
+            for record, read in _piece_of_file(path, piece) if piece else _of_file(path, keys):
                 line = record.line
                 yield record, before + read
         except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
@@ -150,3 +173,31 @@ def _of_file(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
         for line, text in enumerate(content, start=1):
             if not text.isspace():
                 yield Record(path=str(path), line=line, kind=kind, raw=text), file.tell()
+
+
+def _piece_of_file(path: Path, piece: range) -> Iterator[tuple[Record, int]]:
+    with path.open("rb") as file:
+        if piece.start:  # to the first line that begins here: it ends the one before
+            file.seek(piece.start - 1)
+            file.readline()
+        line = 0
+        while file.tell() < piece.stop:
+            line, text = line + 1, file.readline()
+            if not text.isspace():
+                record = Record(
+                    path=str(path), line=line, kind=Kind.LINES, raw=text, begin=piece.start
+                )
+                yield record, file.tell() - piece.start
+
+
+def _lines_before(path: str, begin: int) -> int:
+    """Lines that begin before the byte `begin`."""
+    if begin == 0:
+        return 0
+    count, left = 1, begin - 1  # a line that begins at `begin` is not before it
+    with Path(path).open("rb") as file:
+        while left:
+            block = file.read(min(left, BLOCK))
+            count += block.count(b"\n")
+            left -= len(block)
+    return count

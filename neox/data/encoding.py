@@ -74,7 +74,7 @@ class Encoder:
             try:
                 read.append(self._read(fields_of(record)))
             except BadRecord as error:
-                bad.append((record.place, str(error)))
+                bad.append((record.place(), str(error)))
         documents = self._conversations(read) if self._chat else self._texts(read)
         kept = [rows for rows in documents if all(len(row) for row in rows)]
         return Encoded(documents=kept, empty=len(documents) - len(kept), bad=tuple(bad))

@@ -37,7 +37,7 @@ def _texts(paths: Sequence[Path], key: str) -> Iterator[str]:
         try:
             yield text_of(fields_of(record), key)
         except BadRecord as error:
-            raise DataError(f"{record.place}: {error}") from None
+            raise DataError(f"{record.place()}: {error}") from None
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Parquet, several keys, conversations and rewards: what is written, and what is refused."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -199,3 +200,24 @@ def test_shards_and_chunks_depend_on_sizes_alone(tmp_path):
         assert pieces[-1].consumed == shard.size == sum(one.stat().st_size for one in shard.paths)
     (empty,) = chunks(shards(paths[3:4], 1000)[0], 300, ("text",))
     assert (empty.records, empty.is_last) == ((), True)
+
+
+def test_pieces_of_a_long_file_are_its_lines_in_order(tmp_path):
+    generator = random.Random(1)
+    lines = [json.dumps({"text": "x" * generator.choice([0, 5, 300])}) for _ in range(400)]
+    lines[7] = lines[300] = ""
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n".join(lines))  # the last line has no end
+    for size in (1, 2, 3, 50):  # pieces of 64 bytes: some hold no line's begin
+        found = shards([path], size)
+        assert len(found) == -(-path.stat().st_size // (64 * size))
+        read = [
+            record for shard in found for record, _ in records(shard.paths, ("text",), shard.piece)
+        ]
+        assert [one.raw.decode().rstrip("\n") for one in read] == [one for one in lines if one]
+        numbers = [number for number, one in enumerate(lines, start=1) if one]
+        assert [one.place() for one in read[::40]] == [f"{path}:{n}" for n in numbers[::40]]
+    small = tmp_path / "small.jsonl"
+    small.write_text("{}\n")
+    mixed = shards([small, path, small], 50)
+    assert [one.piece is None for one in mixed] == [True] + [False] * (len(mixed) - 2) + [True]
