@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar, get_args
 
-from neox.plugins import SCHEDULERS, plugins
+from neox.secret_names import names_a_secret
 from neox.sites.problems import Report, nearest
 from neox.sites.profile import (
     OPTIONAL_TABLES,
@@ -263,6 +263,9 @@ class _Checks:
         for path, name in names:
             if not _VARIABLE_NAME.fullmatch(name):
                 self.say(path, f"{name!r} is no name of an environment variable")
+            elif names_a_secret(name) and not path.endswith(".unset"):
+                text = "a secret has no place in a profile, which scripts show; export it instead"
+                self.say(f"{path}.{name}", text)
 
     def patterns(self) -> None:
         accounts = {f"queues.{q.name}.account": q.account for q in self.profile.queues if q.account}

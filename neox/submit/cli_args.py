@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
+from neox.secret_names import names_a_secret
 from neox.submit.refusal import UsageError
 from neox.submit.request import ProfileRanks, ProfileTool
 
@@ -113,6 +114,7 @@ def parse_run(argv: Sequence[str]) -> RunArguments:
     _refuse_unknown(parser, unknown)
     arguments = vars(given)
     words: list[str] = arguments["words"]
+    _refuse_secrets(words)
     return RunArguments(
         site=arguments["site"],
         job=arguments["job"],
@@ -233,6 +235,16 @@ def parse_doctor(argv: Sequence[str]) -> str | None:
 def _is_override(word: str) -> bool:
     """KEY=VALUE; a file whose name holds "=" is written with a folder before it: ./a=b.yml"""
     return "=" in word and "/" not in word.partition("=")[0]
+
+
+def _refuse_secrets(words: Sequence[str]) -> None:
+    """The command line stands in every script's header."""
+    for key in (word.partition("=")[0] for word in words if _is_override(word)):
+        if names_a_secret(key):
+            raise UsageError(
+                f"{key}=...: a secret has no place on a command line, which scripts and plan.json "
+                "keep and others can see; export it as an environment variable"
+            )
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neox.content import shelf
+from neox.secret_names import secret_keys
 from neox.submit.edge import Surroundings
 from neox.submit.hostfile import read_hostfile
 from neox.submit.refusal import RunDirectoryError, UsageError
@@ -50,9 +51,20 @@ def prepare(request: Request, around: Surroundings) -> Prepared:
             "see neox-submit --help"
         )
     given = load(request.configs, request.overrides, job.config, f"jobs/{job.name}.toml")
+    _refuse_secrets(given)
     given = with_vocabulary(given)
     request = dataclasses.replace(request, hosts=_hosts(site, given, around))
     return planned(site, job, given, request, given.texts)
+
+
+def _refuse_secrets(given: "Given") -> None:
+    """A config is kept in every run directory and checkpoint."""
+    found = next(secret_keys(given.values), None)
+    if found is not None:
+        raise UsageError(
+            f"{found}: a secret has no place in a config, which run directories and checkpoints "
+            "keep; leave it out, and export it as an environment variable"
+        )
 
 
 def planned(
