@@ -34,7 +34,7 @@ _BY_RANK_SCRIPT: tuple[LauncherKind, ...] = (
 )
 _LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyType(
     {
-        "mask": ("srun",),
+        "mask": ("srun", "intelmpi"),
         "closest": ("srun",),
         "cores": ("srun", "openmpi"),
         "resource-set": ("jsrun",),
