@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar, get_args
 
+from neox.plugins import SCHEDULERS, plugins
 from neox.secret_names import names_a_secret
 from neox.sites.problems import Report, nearest
 from neox.sites.profile import (
