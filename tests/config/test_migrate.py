@@ -1,9 +1,13 @@
 """`neox config migrate`: old files line by line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given as every
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from neox.config.cli import main
 from neox.config.load import load, typed_text
@@ -248,3 +252,64 @@ def test_a_folder_of_configs_and_suffixes_left_out(
     assert main(["check", "-d", str(tmp_path), "nothing"]) == 2
     assert f"{tmp_path}/nothing: no such file" in capsys.readouterr().err
     assert load([CONFIGS / "125M"]).values["num_layers"] == 12
+
+
+LIVE = {
+    "num-layers": "12",
+    "hidden_size": "768",
+    '"seq-length"': "2048",
+    "warmup": "0.01",
+    "wandb-group": '"a, } # b"',
+    "optimizer": '{"type": "Adam", "params": {"lr": 0.001, "betas": [0.9, 0.95]}}',
+    "attention-config": '[[["global"], 12]]',
+    "split": "'1,1,1'",
+}
+DEAD = {
+    "short-seq-prob": "0.1",
+    '"launcher"': "slurm",
+    "clip_grad": "1.0",
+    "activation_checkpointing": '{"profile": false, "number_checkpoints": 3}',
+    "deepspeed_mpi": "true",
+    "fp16": '{"type": "half", "fp16": true}',
+}
+RENAMED_KEYS = {"gas": "4", "save-interval": "500"}
+EVERY = LIVE | DEAD | RENAMED_KEYS
+MEANT = {"gas": "gradient_accumulation_steps", "save-interval": "checkpoint_factor"}
+
+
+@settings(max_examples=150, deadline=None)
+@every(
+    keys=st.lists(st.sampled_from(sorted(EVERY)), min_size=1, unique=True),
+    breaks=st.lists(
+        st.sampled_from([" ", "\n  ", "\n\n  ", "  # {}\n  ", "\n  # {}\n  "]),
+        min_size=16,
+        max_size=16,
+    ),
+    last_comma=st.booleans(),
+    tight=st.booleans(),
+)
+def test_whatever_stands_on_one_line(
+    keys: list[str], breaks: list[str], last_comma: bool, tight: bool
+) -> None:
+    """Random old files: what counted stays, with its value, and every comment stays."""
+    gaps = [gap.format(f"comment {n}") for n, gap in enumerate(breaks)]
+    commas = [","] * (len(keys) - 1) + ["," if last_comma else ""]
+    body = "".join(
+        f"{key}: {EVERY[key]}{comma}{gap}"
+        for key, comma, gap in zip(keys, commas, gaps[1:], strict=False)
+    )
+    old = (
+        "{" + ("" if tight else gaps[0]) + body + ("\n}" if "#" in gaps[len(keys)] else "}") + "\n"
+    )
+    new = migrated(old, "old.yml").text
+    there = {**LIVE, **RENAMED_KEYS}
+    meant = "".join(f"{MEANT.get(key, key)}: {there[key]}\n" for key in keys if key in there)
+    if not meant:
+        assert not any(line.strip(" {},") for line in new.split("\n") if "#" not in line)
+        return
+    given = typed_text(new, "new.yml")
+    assert given.values == typed_text(meant, "meant.yml").values
+    assert given.warnings == ()
+    for comment in re.findall(r"comment \d+", old):
+        assert comment in new
+    assert migrated(new, "new.yml").text == new
