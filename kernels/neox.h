@@ -18,6 +18,7 @@ enum neox_dtype {
   NEOX_BF16 = 3,
   NEOX_I64 = 4,
   NEOX_BOOL = 5,
+  NEOX_U8 = 7,
   NEOX_HOST = 6, // `data` points to one double in host memory, read before the call returns
 };
 

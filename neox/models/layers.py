@@ -4,6 +4,7 @@ Parameters are left as they lie in memory: `neox.models.init` or a checkpoint fi
 a large model is not drawn twice and can be built on the meta device.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
@@ -13,16 +14,36 @@ from torch.nn import functional as F
 from neox.models.cache import KeyValueCache
 from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
+from neox.ops.fp8 import MULTIPLE, Recipe, fp8_linear
 from neox.ops.gelu import bias_gelu
 from neox.ops.residual import residual_layer_norms
 from neox.ops.rotary import Rotation, split_heads
 
 
 class Linear(nn.Linear):
-    """y = x W^T + b with W [out, in]."""
+    """y = x W^T + b with W [out, in]; in fp8 where `compute_in_fp8` says so."""
+
+    recipe: Recipe | None = None
 
     def reset_parameters(self) -> None:
         """Nothing: see the module's docstring."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.product(x, self.bias)
+
+    def product(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """With another bias than its own; a few rows (of a generation) do not pay in fp8."""
+        rows = x.numel() // x.shape[-1]
+        if self.recipe is None or rows % MULTIPLE:
+            return F.linear(x, self.weight, bias)
+        return fp8_linear(x, self.weight, bias, self.recipe)
+
+
+def compute_in_fp8(model: nn.Module, names: Collection[str], recipe: Recipe) -> None:
+    """The linear layers called so (query_key_value, dense, linear1, linear2) follow `recipe`."""
+    for path, module in model.named_modules():
+        if isinstance(module, Linear) and path.rpartition(".")[2] in names:
+            module.recipe = recipe
 
 
 class Embedding(nn.Embedding):
@@ -94,7 +115,7 @@ class Attention(nn.Module):
         linear = self.query_key_value
         # split_heads gives the bias its gradient, together with the other two
         bias = None if linear.bias is None else linear.bias.detach()
-        mixed = F.linear(x, linear.weight, bias).view(batch, length, self.heads, 3, self.head_dim)
+        mixed = linear.product(x, bias).view(batch, length, self.heads, 3, self.head_dim)
         query, key, value = split_heads(mixed, linear.bias, context.rotation)
         if context.cache is not None and context.positions is not None:
             key, value = context.cache.extend(self.index, context.positions, key, value)
@@ -112,7 +133,7 @@ class FeedForward(nn.Module):
         self.activation = spec.activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wide = F.linear(x, self.linear1.weight)  # its bias joins it in the activation's pass
+        wide = self.linear1.product(x, None)  # its bias joins it in the activation's pass
         output: torch.Tensor = self.linear2(bias_gelu(wide, self.linear1.bias, self.activation))
         return output
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from neox.ops import adamw, cross_entropy, dropout, gelu, glu, layer_norm, rotary, softmax
+from neox.ops import adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, softmax
 from neox.ops.library import Kernel, KernelLibrary, install
 
 
 def all_kernels() -> dict[str, Kernel]:
     """Operation -> the function that runs its kernel."""
-    rooms = (adamw, cross_entropy, dropout, gelu, glu, layer_norm, rotary, softmax)
+    rooms = (adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, softmax)
     return {name: kernel for room in rooms for name, kernel in room.KERNELS.items()}
 
 

@@ -23,6 +23,7 @@ _CODES = {
     torch.bfloat16: 3,
     torch.int64: 4,
     torch.bool: 5,
+    torch.uint8: 7,
 }
 _TENSOR = struct.Struct(f"Pii{DIMS}q{DIMS}q")  # neox_tensor of kernels/neox.h
 _NOTHING = (0,) * DIMS

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 from neox.data import run_order
@@ -18,6 +19,7 @@ from neox.data.samples import Samples
 from neox.data.tokenizers import load_tokenizer
 from neox.models.count import flops_per_token
 from neox.models.init import initialise
+from neox.models.layers import compute_in_fp8
 from neox.models.spec import ModelSpec
 from neox.models.transformer import Transformer
 from neox.monitor.event_log import Events
@@ -26,6 +28,7 @@ from neox.monitor.log import StepLog
 from neox.monitor.profile import StepProfiler
 from neox.monitor.record import EvaluationRecord, Monitor
 from neox.objectives.language import CausalLanguageModel
+from neox.ops.fp8 import CAPABILITY
 from neox.parallel.mesh import Mesh
 from neox.run.events import EventLog
 from neox.run.heartbeat import Heartbeat
@@ -64,14 +67,29 @@ def spec_for(config: RunConfig) -> ModelSpec:
     return model_spec(config, tokenizer.vocab_size)
 
 
-def build_model(config: RunConfig, spec: ModelSpec) -> Transformer:
+def build_model(config: RunConfig, spec: ModelSpec, device: torch.device) -> Transformer:
     model = Transformer(spec, recompute=settings.recompute_layers(config))
     initialise(model, spec, config.training.seed)
+    in_fp8 = settings.fp8_layers(config)
+    if in_fp8 and device.type == "cuda":
+        _require_fp8(device)
+    compute_in_fp8(model, in_fp8, settings.fp8_recipe(config))
     return model
 
 
+def _require_fp8(device: torch.device) -> None:
+    found = torch.cuda.get_device_capability(device)
+    if torch.version.hip is not None or found < CAPABILITY:
+        name = torch.cuda.get_device_name(device)
+        message = (
+            f"te_mha, te_layernorm_mlp, te_columnparallel, te_rowparallel: {name} multiplies no "
+            "fp8; leave them out"
+        )
+        raise ConfigErrors([problem_at(None, message)])
+
+
 def build_engine(config: RunConfig, spec: ModelSpec, mesh: Mesh) -> Engine:
-    trainee = Trainee(build_model(config, spec), CausalLanguageModel())
+    trainee = Trainee(build_model(config, spec, mesh.device), CausalLanguageModel())
     optimizer, precision = settings.optimizer_spec(config), settings.precision(config)
     if settings.is_native(config, mesh.world_size):
         return NativeEngine(

@@ -2,6 +2,7 @@
 
 from neox.config.run_config import RunConfig
 from neox.data.loader import Geometry
+from neox.ops.fp8 import Recipe
 from neox.parallel.mesh import Mesh
 from neox.train.engine import ZeroSpec
 from neox.train.loss_scale import LossScaleSpec
@@ -81,6 +82,23 @@ def geometry(config: RunConfig, mesh: Mesh) -> Geometry:
 def recompute_layers(config: RunConfig) -> int:
     section = config.recompute
     return section.checkpoint_num_layers if section.checkpoint_activations else 0
+
+
+def fp8_layers(config: RunConfig) -> frozenset[str]:
+    """Linear layers that TransformerEngine's module would compute in fp8, by their own names."""
+    kernels = config.kernels
+    asked = {
+        "query_key_value": kernels.te_mha or kernels.te_columnparallel,
+        "dense": kernels.te_mha or kernels.te_rowparallel,
+        "linear1": kernels.te_layernorm_mlp or kernels.te_columnparallel,
+        "linear2": kernels.te_layernorm_mlp or kernels.te_rowparallel,
+    }
+    return frozenset(name for name, wanted in asked.items() if wanted)
+
+
+def fp8_recipe(config: RunConfig) -> Recipe:
+    kernels = config.kernels
+    return Recipe(hybrid=kernels.te_fp8_format == "hybrid", weight_gradients=kernels.te_fp8_wgrad)
 
 
 def is_native(config: RunConfig, world_size: int) -> bool:

@@ -7,7 +7,8 @@ from neox.config.arguments.argument import argument
 from neox.frozen import Frozen
 
 _CHOSEN = "the engine chooses its kernels; the result is the same"
-_TE = "TransformerEngine is not built in yet"
+_FP8 = "by PyTorch's own fp8 products, scaled by tensor; on GPUs that have fp8 (Hopper and later)"
+_NO_HISTORY = "the scale is that of the tensor itself, without a history"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -36,20 +37,27 @@ class Kernels(Frozen):
         note="no rank compiles anything",
     )
     te_columnparallel: bool = argument(
-        False, "TransformerEngine's column-parallel layers.", not_yet=_TE
+        False, "Query, key, value and the first feed-forward product in fp8.", note=_FP8
     )
-    te_rowparallel: bool = argument(False, "TransformerEngine's row-parallel layers.", not_yet=_TE)
-    te_layernorm_mlp: bool = argument(
-        False, "TransformerEngine's norm and feed-forward in one.", not_yet=_TE
+    te_rowparallel: bool = argument(
+        False, "Attention's output and the second feed-forward product in fp8.", note=_FP8
     )
-    te_mha: bool = argument(False, "TransformerEngine's attention.", not_yet=_TE)
-    te_fp8_format: Literal["e4m3", "hybrid"] = argument("hybrid", "fp8 number format.", not_yet=_TE)
-    te_fp8_wgrad: bool = argument(True, "Weight gradients in fp8.", not_yet=_TE)
+    te_layernorm_mlp: bool = argument(False, "Both feed-forward products in fp8.", note=_FP8)
+    te_mha: bool = argument(False, "Both products around attention in fp8.", note=_FP8)
+    te_fp8_format: Literal["e4m3", "hybrid"] = argument(
+        "hybrid", "fp8 number format; hybrid: gradients in e5m2."
+    )
+    te_fp8_wgrad: bool = argument(True, "Weight gradients in fp8.")
     te_fp8_amax_history_len: int = argument(
-        1, "Steps whose largest value sets the fp8 scale.", unit="steps", not_yet=_TE
+        1, "Steps whose largest value sets the fp8 scale.", unit="steps", not_yet=_NO_HISTORY
     )
     te_fp8_amax_compute_algo: Literal["max", "most_recent"] = argument(
-        "most_recent", "How that history becomes one value.", not_yet=_TE
+        "most_recent",
+        "How that history becomes one value.",
+        status="chosen",
+        note="the scale is that of the tensor itself",
     )
     te_fp8_margin: int = argument(0, "Margin of the fp8 scale.", status="unread")
-    te_fp8_mha: bool = argument(False, "Attention in fp8.", not_yet=_TE)
+    te_fp8_mha: bool = argument(
+        False, "Attention in fp8.", not_yet="only linear layers are computed in fp8"
+    )
