@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int THREADS = 256;
+constexpr int RESIDENT = 4; // blocks of a multiprocessor that the registers are cut for
 
 // A block takes a strip of columns; its threads go down the rows.
 struct Grid {
@@ -19,8 +20,9 @@ struct Grid {
   __device__ int64_t row_step() const { return (int64_t)gridDim.y * blockDim.y; }
 };
 
-// `parts`: each thread sums over its rows, so there are few of them, and they fit in the scratch.
-Grid grid_of(int64_t rows, int64_t size, bool parts) {
+// As many blocks as run at once: what a thread does once it does for many rows, and none waits for
+// another to end.
+Grid grid_of(int64_t rows, int64_t size) {
   Grid g = {};
   g.rows = rows;
   g.size = (int)size;
@@ -29,8 +31,8 @@ Grid grid_of(int64_t rows, int64_t size, bool parts) {
   while (wide < chunks && wide < THREADS) wide *= 2;
   const int64_t strips = ceil_div(chunks, wide), tall = THREADS / wide;
   int64_t down = ceil_div(rows, tall);
-  const int64_t most = parts ? ceil_div((int64_t)multiprocessors() * 8, strips) : 65535;
-  if (down > most) down = most;
+  const int64_t most = (int64_t)multiprocessors() * RESIDENT / strips;
+  if (down > most) down = most > 0 ? most : 1;
   g.block = dim3(wide, (unsigned)tall);
   g.grid = dim3((unsigned)strips, (unsigned)down);
   return g;
@@ -41,75 +43,6 @@ int64_t parts_of(const Grid &g) { return (int64_t)g.grid.y * g.block.y; }
 __device__ __forceinline__ void keep_part(const Grid &g, float *partial, const float (&sum)[CHUNK]) {
   if (partial)
     store(partial + g.first_row() * g.size, g.column(), g.size, g.size % 4 == 0, sum);
-}
-
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    bias_gelu(Grid g, const T *x, const T *bias, T *y, int curve) {
-  const int at = g.column();
-  if (at >= g.size) return;
-  float b[CHUNK] = {};
-  if (bias) load(b, bias, at, g.size, g.vector);
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float v[CHUNK];
-    load(v, x + row * g.size, at, g.size, g.vector);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) v[i] = on_curve(curve, v[i] + b[i]).value;
-    store(y + row * g.size, at, g.size, g.vector, v);
-  }
-}
-
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    bias_gelu_backward(Grid g, const T *dy, const T *x, const T *bias, T *dx, float *partial, int curve) {
-  const int at = g.column();
-  if (at >= g.size) return;
-  float b[CHUNK] = {}, sum[CHUNK] = {};
-  if (bias) load(b, bias, at, g.size, g.vector);
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float v[CHUNK], d[CHUNK];
-    load(v, x + row * g.size, at, g.size, g.vector);
-    load(d, dy + row * g.size, at, g.size, g.vector);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      d[i] *= on_curve(curve, v[i] + b[i]).slope;
-      sum[i] += d[i];
-    }
-    store(dx + row * g.size, at, g.size, g.vector, d);
-  }
-  keep_part(g, partial, sum);
-}
-
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    glu(Grid g, const T *x, T *y, int curve) {
-  const int at = g.column();
-  if (at >= g.size) return;
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float up[CHUNK], gate[CHUNK];
-    load(up, x + row * 2 * g.size, at, g.size, g.vector);
-    load(gate, x + row * 2 * g.size + g.size, at, g.size, g.vector);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) up[i] *= on_curve(curve, gate[i]).value;
-    store(y + row * g.size, at, g.size, g.vector, up);
-  }
-}
-
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    glu_backward(Grid g, const T *dy, const T *x, T *dx, int curve) {
-  const int at = g.column();
-  if (at >= g.size) return;
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float up[CHUNK], gate[CHUNK], d[CHUNK];
-    load(up, x + row * 2 * g.size, at, g.size, g.vector);
-    load(gate, x + row * 2 * g.size + g.size, at, g.size, g.vector);
-    load(d, dy + row * g.size, at, g.size, g.vector);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      const Point p = on_curve(curve, gate[i]);
-      gate[i] = d[i] * up[i] * p.slope;
-      up[i] = d[i] * p.value;
-    }
-    store(dx + row * 2 * g.size, at, g.size, g.vector, up);
-    store(dx + row * 2 * g.size + g.size, at, g.size, g.vector, gate);
-  }
 }
 
 // Which of eight neighbours survive: each with a probability of kept / 65536.
@@ -130,40 +63,182 @@ struct Mask {
   }
 };
 
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    dropout_add(Grid g, const T *x, const T *bias, const T *residual, const int64_t *key, T *y, uint32_t kept) {
+// Goes down this thread's rows with two of them on their way: `get(row)` fetches, `work(raw, row)`
+// uses. Every row of a strip is a load of its own, so without this memory would wait.
+template <typename Get, typename Work>
+__device__ __forceinline__ void down_the_rows(const Grid &g, Get get, Work work) {
+  const int64_t step = g.row_step();
+  for (int64_t row = g.first_row(); row < g.rows; row += 2 * step) {
+    const bool both = row + step < g.rows;
+    auto first = get(row);
+    auto second = first;
+    if (both) second = get(row + step);
+    work(first, row);
+    if (both) work(second, row + step);
+  }
+}
+
+template <typename T> struct One {
+  Packed<T> a;
+};
+
+template <typename T> struct Two {
+  Packed<T> a, b;
+};
+
+template <typename T> struct Three {
+  Packed<T> a, b, c;
+};
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    bias_gelu(Grid g, const T *x, const T *bias, T *y, int curve) {
+  const int at = g.column();
+  if (at >= g.size) return;
+  float b[CHUNK] = {};
+  if (bias) load(b, bias, at, g.size, g.vector);
+  down_the_rows(
+      g, [&](int64_t row) { return One<T>{fetch(x + row * g.size, at, g.size, g.vector)}; },
+      [&](const One<T> &raw, int64_t row) {
+        float v[CHUNK];
+        widen(v, raw.a);
+        by_curve(curve, [&](auto c) {
+#pragma unroll
+          for (int i = 0; i < CHUNK; i++) v[i] = c.value(v[i] + b[i]);
+        });
+        store(y + row * g.size, at, g.size, g.vector, v);
+      });
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    bias_gelu_backward(Grid g, const T *dy, const T *x, const T *bias, T *dx, float *partial,
+                       int curve) {
+  const int at = g.column();
+  if (at >= g.size) return;
+  float b[CHUNK] = {}, sum[CHUNK] = {};
+  if (bias) load(b, bias, at, g.size, g.vector);
+  down_the_rows(
+      g,
+      [&](int64_t row) {
+        return Two<T>{fetch(x + row * g.size, at, g.size, g.vector),
+                      fetch(dy + row * g.size, at, g.size, g.vector)};
+      },
+      [&](const Two<T> &raw, int64_t row) {
+        float v[CHUNK], d[CHUNK];
+        widen(v, raw.a);
+        widen(d, raw.b);
+        by_curve(curve, [&](auto c) {
+#pragma unroll
+          for (int i = 0; i < CHUNK; i++) d[i] *= c.slope(v[i] + b[i]);
+        });
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
+        store(dx + row * g.size, at, g.size, g.vector, d);
+      });
+  keep_part(g, partial, sum);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT) glu(Grid g, const T *x, T *y, int curve) {
+  const int at = g.column();
+  if (at >= g.size) return;
+  down_the_rows(
+      g,
+      [&](int64_t row) {
+        const T *from = x + row * 2 * g.size;
+        return Two<T>{fetch(from, at, g.size, g.vector), fetch(from + g.size, at, g.size, g.vector)};
+      },
+      [&](const Two<T> &raw, int64_t row) {
+        float up[CHUNK], gate[CHUNK];
+        widen(up, raw.a);
+        widen(gate, raw.b);
+        by_curve(curve, [&](auto c) {
+#pragma unroll
+          for (int i = 0; i < CHUNK; i++) up[i] *= c.value(gate[i]);
+        });
+        store(y + row * g.size, at, g.size, g.vector, up);
+      });
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    glu_backward(Grid g, const T *dy, const T *x, T *dx, int curve) {
+  const int at = g.column();
+  if (at >= g.size) return;
+  down_the_rows(
+      g,
+      [&](int64_t row) {
+        const T *from = x + row * 2 * g.size;
+        return Three<T>{fetch(from, at, g.size, g.vector),
+                        fetch(from + g.size, at, g.size, g.vector),
+                        fetch(dy + row * g.size, at, g.size, g.vector)};
+      },
+      [&](const Three<T> &raw, int64_t row) {
+        float up[CHUNK], gate[CHUNK], d[CHUNK];
+        widen(up, raw.a);
+        widen(gate, raw.b);
+        widen(d, raw.c);
+        by_curve(curve, [&](auto c) {
+#pragma unroll
+          for (int i = 0; i < CHUNK; i++) {
+            const float slope = c.slope(gate[i]), value = c.value(gate[i]);
+            gate[i] = d[i] * up[i] * slope;
+            up[i] = d[i] * value;
+          }
+        });
+        T *to = dx + row * 2 * g.size;
+        store(to, at, g.size, g.vector, up);
+        store(to + g.size, at, g.size, g.vector, gate);
+      });
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    dropout_add(Grid g, const T *x, const T *bias, const T *residual, const int64_t *key, T *y,
+                uint32_t kept) {
   const int at = g.column();
   if (at >= g.size) return;
   const Mask mask(key, kept, g.size);
   float b[CHUNK] = {};
   if (bias) load(b, bias, at, g.size, g.vector);
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float v[CHUNK], r[CHUNK];
-    load(v, x + row * g.size, at, g.size, g.vector);
-    load(r, residual + row * g.size, at, g.size, g.vector);
+  down_the_rows(
+      g,
+      [&](int64_t row) {
+        return Two<T>{fetch(x + row * g.size, at, g.size, g.vector),
+                      fetch(residual + row * g.size, at, g.size, g.vector)};
+      },
+      [&](const Two<T> &raw, int64_t row) {
+        float v[CHUNK], r[CHUNK];
+        widen(v, raw.a);
+        widen(r, raw.b);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) v[i] += b[i];
-    mask.apply(v, row, at);
+        for (int i = 0; i < CHUNK; i++) v[i] += b[i];
+        mask.apply(v, row, at);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) v[i] += r[i];
-    store(y + row * g.size, at, g.size, g.vector, v);
-  }
+        for (int i = 0; i < CHUNK; i++) v[i] += r[i];
+        store(y + row * g.size, at, g.size, g.vector, v);
+      });
 }
 
-template <typename T> __global__ void __launch_bounds__(THREADS)
-    dropout_add_backward(Grid g, const T *dy, const int64_t *key, T *dx, float *partial, uint32_t kept) {
+template <typename T>
+__global__ void __launch_bounds__(THREADS, RESIDENT)
+    dropout_add_backward(Grid g, const T *dy, const int64_t *key, T *dx, float *partial,
+                         uint32_t kept) {
   const int at = g.column();
   if (at >= g.size) return;
   const Mask mask(key, kept, g.size);
   float sum[CHUNK] = {};
-  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
-    float d[CHUNK];
-    load(d, dy + row * g.size, at, g.size, g.vector);
-    mask.apply(d, row, at);
+  down_the_rows(
+      g, [&](int64_t row) { return One<T>{fetch(dy + row * g.size, at, g.size, g.vector)}; },
+      [&](const One<T> &raw, int64_t row) {
+        float d[CHUNK];
+        widen(d, raw.a);
+        mask.apply(d, row, at);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
-    store(dx + row * g.size, at, g.size, g.vector, d);
-  }
+        for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
+        store(dx + row * g.size, at, g.size, g.vector, d);
+      });
   keep_part(g, partial, sum);
 }
 
@@ -190,7 +265,7 @@ int64_t rows_of(const neox_tensor &t) { return last(t) ? elements(t) / last(t) :
 
 int64_t scratch_of(const neox_tensor &matrix, bool bias) {
   if (!bias) return 0;
-  return parts_of(grid_of(rows_of(matrix), last(matrix), true)) * last(matrix) * (int64_t)sizeof(float);
+  return parts_of(grid_of(rows_of(matrix), last(matrix))) * last(matrix) * (int64_t)sizeof(float);
 }
 
 uint32_t kept_of(const neox_tensor &probability) {
@@ -204,7 +279,7 @@ NEOX_API int neox_bias_gelu(const neox_tensor *t, int n, void *, size_t, void *s
   NEOX_REQUIRE(n == 4, NEOX_WRONG_COUNT);
   const int which[] = {0, 1, 2};
   if (int status = check(t, which, 3, last(t[0]))) return status;
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
+  Grid g = grid_of(rows_of(t[0]), last(t[0]));
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, bias_gelu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -222,7 +297,7 @@ NEOX_API int neox_bias_gelu_backward(const neox_tensor *t, int n, void *scratch,
   const int which[] = {0, 1, 2, 3, 4};
   if (int status = check(t, which, 5, last(t[0]))) return status;
   NEOX_REQUIRE((int64_t)bytes >= neox_bias_gelu_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[4]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]));
   g.vector = aligned(t, which, 5, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[4]) ? (float *)scratch : nullptr;
@@ -240,7 +315,7 @@ NEOX_API int neox_glu(const neox_tensor *t, int n, void *, size_t, void *stream)
   const int64_t size = last(t[1]);
   if (int status = check(t, packed, 1, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[1]), size, false);
+  Grid g = grid_of(rows_of(t[1]), size);
   g.vector = aligned(t, packed, 1, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -255,7 +330,7 @@ NEOX_API int neox_glu_backward(const neox_tensor *t, int n, void *, size_t, void
   const int64_t size = last(t[0]);
   if (int status = check(t, packed, 2, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[0]), size, false);
+  Grid g = grid_of(rows_of(t[0]), size);
   g.vector = aligned(t, packed, 2, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu_backward<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -270,7 +345,7 @@ NEOX_API int neox_dropout_add(const neox_tensor *t, int n, void *, size_t, void 
   const int which[] = {0, 1, 2, 4};
   if (int status = check(t, which, 4, last(t[0]))) return status;
   NEOX_REQUIRE(t[3].dtype == NEOX_I64 && elements(t[3]) == 2, NEOX_WRONG_DTYPE);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
+  Grid g = grid_of(rows_of(t[0]), last(t[0]));
   g.vector = aligned(t, which, 4, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, dropout_add<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -289,7 +364,7 @@ NEOX_API int neox_dropout_add_backward(const neox_tensor *t, int n, void *scratc
   if (int status = check(t, which, 3, last(t[0]))) return status;
   NEOX_REQUIRE(t[1].dtype == NEOX_I64 && elements(t[1]) == 2, NEOX_WRONG_DTYPE);
   NEOX_REQUIRE((int64_t)bytes >= neox_dropout_add_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[3]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]));
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[3]) ? (float *)scratch : nullptr;

@@ -11,42 +11,70 @@ struct Best { // of a part of a row: the largest logit, and the sum of exp(x - l
   float largest, sum;
 };
 
-template <typename T>
-__device__ Best statistics(const T *row, int words, bool vector) {
-  float largest = -INFINITY, sum = 0.0f;
-  for (int at = threadIdx.x * CHUNK; at < words; at += THREADS * CHUNK) {
-    float x[CHUNK], here = -INFINITY;
-    load(x, row, at, words, vector);
+// Two chunks are on their way at a time.
+constexpr int FLYING = 2;
+constexpr int STRIDE = THREADS * CHUNK;
+
+__device__ __forceinline__ void count_in(Best &best, const float (&x)[CHUNK]) {
+  float here = x[0];
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      if (at + i >= words) x[i] = -INFINITY;
-      here = fmaxf(here, x[i]);
-    }
-    if (here > largest) {
-      sum *= __expf(largest - here);
-      largest = here;
-    }
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += at + i < words ? __expf(x[i] - largest) : 0.0f;
+  for (int i = 1; i < CHUNK; i++) here = fmaxf(here, x[i]);
+  if (here == -INFINITY) return; // nothing to add, and no difference of infinities
+  if (here > best.largest) {
+    best.sum *= __expf(best.largest - here);
+    best.largest = here;
   }
-  const float all = over_row<Largest>(largest);
-  sum = over_row<Sum>(largest == -INFINITY && sum == 0.0f ? 0.0f : sum * __expf(largest - all));
-  return {all, sum};
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) best.sum += __expf(x[i] - best.largest);
+}
+
+template <typename T> __device__ Best statistics(const T *row, int words, bool vector) {
+  Best best = {-INFINITY, 0.0f};
+  for (int base = threadIdx.x * CHUNK; base < words; base += FLYING * STRIDE) {
+    Packed<T> raw[FLYING];
+#pragma unroll
+    for (int f = 0; f < FLYING; f++)
+      if (base + f * STRIDE < words) raw[f] = fetch(row, base + f * STRIDE, words, vector);
+#pragma unroll
+    for (int f = 0; f < FLYING; f++) {
+      const int left = words - (base + f * STRIDE);
+      if (left <= 0) continue;
+      float x[CHUNK];
+      widen(x, raw[f]);
+      if (left < CHUNK)
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) x[i] = i < left ? x[i] : -INFINITY;
+      count_in(best, x);
+    }
+  }
+  const float all = over_row<Largest>(best.largest, 0);
+  const float mine = best.sum == 0.0f ? 0.0f : best.sum * __expf(best.largest - all);
+  return {all, over_row<Sum>(mine, 1)};
 }
 
 // x <- weight (exp(x - lse) slope - [word is the target])
 template <typename T>
 __device__ void gradient(T *row, int words, int64_t target, float lse, float weight, float slope,
                          bool vector) {
-  for (int at = threadIdx.x * CHUNK; at < words; at += THREADS * CHUNK) {
-    float x[CHUNK];
-    load(x, row, at, words, vector);
+  const float factor = weight * slope;
+  for (int base = threadIdx.x * CHUNK; base < words; base += FLYING * STRIDE) {
+    Packed<T> raw[FLYING];
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++)
-      x[i] = weight == 0.0f // a row that does not count, whatever its logits are
-                 ? 0.0f
-                 : weight * (__expf(x[i] - lse) * slope - (at + i == target ? 1.0f : 0.0f));
-    store(row, at, words, vector, x);
+    for (int f = 0; f < FLYING; f++)
+      if (base + f * STRIDE < words) raw[f] = fetch(row, base + f * STRIDE, words, vector);
+#pragma unroll
+    for (int f = 0; f < FLYING; f++) {
+      const int at = base + f * STRIDE;
+      if (at >= words) continue;
+      float x[CHUNK];
+      widen(x, raw[f]);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) x[i] = factor * __expf(x[i] - lse);
+      if (target >= at && target < at + CHUNK)
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) x[i] -= at + i == target ? weight : 0.0f;
+      store(row, at, words, vector, x);
+    }
   }
 }
 

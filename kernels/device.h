@@ -48,26 +48,19 @@ __device__ __forceinline__ float wide(float x) { return x; }
 __device__ __forceinline__ float wide(f16 x) { return __half2float(x); }
 __device__ __forceinline__ float wide(bf16 x) { return __uint_as_float((uint32_t)x.bits << 16); }
 
-__device__ __forceinline__ void narrow(float &to, float x) { to = x; }
-__device__ __forceinline__ void narrow(f16 &to, float x) { to = __float2half_rn(x); }
-__device__ __forceinline__ void narrow(bf16 &to, float x) {
+__device__ __forceinline__ uint32_t bf16_bits(float x) {
 #if defined(__HIP__)
   uint32_t bits = __float_as_uint(x); // to nearest, ties to even; a NaN stays one
   bits = x == x ? bits + 0x7fffu + ((bits >> 16) & 1u) : bits | 0x400000u;
-  to.bits = (uint16_t)(bits >> 16);
+  return bits >> 16;
 #else
-  to.bits = __bfloat16_as_ushort(__float2bfloat16_rn(x));
+  return __bfloat16_as_ushort(__float2bfloat16_rn(x));
 #endif
 }
 
-__device__ __forceinline__ uint32_t bits_of(float x) { return __float_as_uint(x); }
-__device__ __forceinline__ uint32_t bits_of(f16 x) { return __half_as_ushort(x); }
-__device__ __forceinline__ uint32_t bits_of(bf16 x) { return x.bits; }
-__device__ __forceinline__ void from_bits(float &to, uint32_t bits) { to = __uint_as_float(bits); }
-__device__ __forceinline__ void from_bits(f16 &to, uint32_t bits) {
-  to = __ushort_as_half((unsigned short)bits);
-}
-__device__ __forceinline__ void from_bits(bf16 &to, uint32_t bits) { to.bits = (uint16_t)bits; }
+__device__ __forceinline__ void narrow(float &to, float x) { to = x; }
+__device__ __forceinline__ void narrow(f16 &to, float x) { to = __float2half_rn(x); }
+__device__ __forceinline__ void narrow(bf16 &to, float x) { to.bits = (uint16_t)bf16_bits(x); }
 
 // --- eight neighbours: what one thread handles at a time -----------------------------------------
 
@@ -76,37 +69,83 @@ constexpr int CHUNK = 8;
 // Raw elements, kept packed until they are needed. Words and shifts instead of an array of T: an
 // array with a variable index would live in local memory, and slow down also those who never need it.
 template <typename T> struct Packed {
-  static constexpr int WORDS = sizeof(T), BITS = 8 * sizeof(T), IN_WORD = 8 / sizeof(T);
-  uint64_t word[WORDS];
-
-  __device__ __forceinline__ float get(int i) const {
-    T value;
-    from_bits(value, (uint32_t)(word[i / IN_WORD] >> (i % IN_WORD * BITS)));
-    return wide(value);
-  }
-
-  __device__ __forceinline__ void set(int i, float x) { // into a zero
-    T value;
-    narrow(value, x);
-    word[i / IN_WORD] |= (uint64_t)bits_of(value) << (i % IN_WORD * BITS);
-  }
-
-  // The last element goes out of the way of a new first one, or the other way round.
-  __device__ __forceinline__ void push(T value) {
-#pragma unroll
-    for (int w = 0; w < WORDS - 1; w++) word[w] = word[w] >> BITS | word[w + 1] << (64 - BITS);
-    word[WORDS - 1] = word[WORDS - 1] >> BITS | (uint64_t)bits_of(value) << (64 - BITS);
-  }
-
-  __device__ __forceinline__ T pop() {
-    T value;
-    from_bits(value, (uint32_t)word[0]);
-#pragma unroll
-    for (int w = 0; w < WORDS - 1; w++) word[w] = word[w] >> BITS | word[w + 1] << (64 - BITS);
-    word[WORDS - 1] >>= BITS;
-    return value;
-  }
+  static constexpr int WORDS = 2 * sizeof(T);
+  uint32_t word[WORDS];
 };
+
+__device__ __forceinline__ void widen(float (&to)[CHUNK], const Packed<float> &from) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) to[i] = __uint_as_float(from.word[i]);
+}
+
+__device__ __forceinline__ void widen(float (&to)[CHUNK], const Packed<bf16> &from) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i += 2) {
+    to[i] = __uint_as_float(from.word[i / 2] << 16);
+    to[i + 1] = __uint_as_float(from.word[i / 2] & 0xffff0000u);
+  }
+}
+
+__device__ __forceinline__ void widen(float (&to)[CHUNK], const Packed<f16> &from) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i += 2) {
+    to[i] = __half2float(__ushort_as_half((unsigned short)(from.word[i / 2] & 0xffffu)));
+    to[i + 1] = __half2float(__ushort_as_half((unsigned short)(from.word[i / 2] >> 16)));
+  }
+}
+
+__device__ __forceinline__ void pack(Packed<float> &to, const float (&from)[CHUNK]) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) to.word[i] = __float_as_uint(from[i]);
+}
+
+__device__ __forceinline__ void pack(Packed<bf16> &to, const float (&from)[CHUNK]) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i += 2) {
+#if defined(__HIP__)
+    to.word[i / 2] = bf16_bits(from[i]) | bf16_bits(from[i + 1]) << 16;
+#else
+    const __nv_bfloat162 two = __floats2bfloat162_rn(from[i], from[i + 1]); // one instruction
+    to.word[i / 2] = reinterpret_cast<const uint32_t &>(two);
+#endif
+  }
+}
+
+__device__ __forceinline__ void pack(Packed<f16> &to, const float (&from)[CHUNK]) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i += 2) {
+    const __half2 two = __floats2half2_rn(from[i], from[i + 1]);
+    to.word[i / 2] = reinterpret_cast<const uint32_t &>(two);
+  }
+}
+
+// Lets one element in at the end, or takes the first one out.
+template <typename T> __device__ __forceinline__ void push(Packed<T> &p, T value) {
+  constexpr int LAST = Packed<T>::WORDS - 1;
+  if constexpr (sizeof(T) == 4) {
+#pragma unroll
+    for (int w = 0; w < LAST; w++) p.word[w] = p.word[w + 1];
+    p.word[LAST] = reinterpret_cast<const uint32_t &>(value);
+  } else {
+#pragma unroll
+    for (int w = 0; w < LAST; w++) p.word[w] = p.word[w] >> 16 | p.word[w + 1] << 16;
+    p.word[LAST] = p.word[LAST] >> 16 | (uint32_t) reinterpret_cast<const uint16_t &>(value) << 16;
+  }
+}
+
+template <typename T> __device__ __forceinline__ void pop(Packed<T> &p, T &value) {
+  constexpr int LAST = Packed<T>::WORDS - 1;
+  if constexpr (sizeof(T) == 4) {
+    reinterpret_cast<uint32_t &>(value) = p.word[0];
+#pragma unroll
+    for (int w = 0; w < LAST; w++) p.word[w] = p.word[w + 1];
+  } else {
+    reinterpret_cast<uint16_t &>(value) = (uint16_t)p.word[0];
+#pragma unroll
+    for (int w = 0; w < LAST; w++) p.word[w] = p.word[w] >> 16 | p.word[w + 1] << 16;
+    p.word[LAST] >>= 16;
+  }
+}
 
 // Elements [at, at + 8) of a row of `size`, zero beyond its end. `vector`: 16-byte accesses are
 // allowed, because every row begins at a multiple of 16 bytes. The loop is for odd shapes, and not
@@ -116,24 +155,18 @@ __device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool 
   Packed<T> to = {};
   if (vector && at + CHUNK <= size) {
 #pragma unroll
-    for (int pair = 0; pair < Packed<T>::WORDS / 2; pair++) {
-      const ulonglong2 two = reinterpret_cast<const ulonglong2 *>(row + at)[pair];
-      to.word[2 * pair] = two.x;
-      to.word[2 * pair + 1] = two.y;
+    for (int part = 0; part < Packed<T>::WORDS / 4; part++) {
+      const uint4 four = reinterpret_cast<const uint4 *>(row + at)[part];
+      to.word[4 * part] = four.x, to.word[4 * part + 1] = four.y;
+      to.word[4 * part + 2] = four.z, to.word[4 * part + 3] = four.w;
     }
     return to;
   }
   T zero;
-  from_bits(zero, 0);
+  narrow(zero, 0.0f);
 #pragma unroll 1
-  for (int i = at; i < at + CHUNK; i++) to.push(i < size ? row[i] : zero);
+  for (int i = at; i < at + CHUNK; i++) push(to, i < size ? row[i] : zero);
   return to;
-}
-
-template <typename T>
-__device__ __forceinline__ void widen(float (&to)[CHUNK], const Packed<T> &from) {
-#pragma unroll
-  for (int i = 0; i < CHUNK; i++) to[i] = from.get(i);
 }
 
 template <typename T>
@@ -145,18 +178,18 @@ __device__ __forceinline__ void load(float (&to)[CHUNK], const T *row, int at, i
 template <typename T>
 __device__ __forceinline__ void store(T *row, int at, int size, bool vector,
                                       const float (&from)[CHUNK]) {
-  Packed<T> raw = {};
-#pragma unroll
-  for (int i = 0; i < CHUNK; i++) raw.set(i, from[i]);
+  Packed<T> raw;
+  pack(raw, from);
   if (vector && at + CHUNK <= size) {
 #pragma unroll
-    for (int pair = 0; pair < Packed<T>::WORDS / 2; pair++)
-      reinterpret_cast<ulonglong2 *>(row + at)[pair] =
-          make_ulonglong2(raw.word[2 * pair], raw.word[2 * pair + 1]);
+    for (int part = 0; part < Packed<T>::WORDS / 4; part++)
+      reinterpret_cast<uint4 *>(row + at)[part] =
+          make_uint4(raw.word[4 * part], raw.word[4 * part + 1], raw.word[4 * part + 2],
+                     raw.word[4 * part + 3]);
     return;
   }
 #pragma unroll 1
-  for (int i = at; i < at + CHUNK && i < size; i++) row[i] = raw.pop();
+  for (int i = at; i < at + CHUNK && i < size; i++) pop(raw, row[i]);
 }
 
 // --- sums over the blockDim.x threads of a row ----------------------------------------------------
@@ -172,31 +205,36 @@ struct Largest {
 };
 
 // All threads of the row get `value` combined over the row. blockDim.x is a multiple of WARP; with
-// one warp a row, rows of a block do not wait for each other. Always in the same order.
+// one warp a row, rows of a block do not wait for each other. Always in the same order. `turn`
+// alternates between a kernel's calls, so that a call need not wait for the one before it.
 template <typename How, int N>
-__device__ __forceinline__ void over_row(float (&value)[N]) {
+__device__ __forceinline__ void over_row(float (&value)[N], int turn) {
 #pragma unroll
   for (int lanes = WARP / 2; lanes > 0; lanes /= 2)
 #pragma unroll
     for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
   if (blockDim.x == WARP) return;
-  __shared__ float kept[N][1024 / WARP];
+  __shared__ float both[2][N][1024 / WARP];
+  float(&kept)[N][1024 / WARP] = both[turn & 1];
   const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-  __syncthreads(); // the last use of `kept` is over
+  if (lane == 0)
 #pragma unroll
-  for (int i = 0; i < N; i++)
-    if (lane == 0) kept[i][warp] = value[i];
+    for (int i = 0; i < N; i++) kept[i][warp] = value[i];
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < N; i++) value[i] = lane < warps ? kept[i][lane] : How::nothing;
 #pragma unroll
-  for (int lanes = WARP / 2; lanes > 0; lanes /= 2)
+  for (int lanes = 1024 / WARP / 2; lanes > 0; lanes /= 2)
 #pragma unroll
     for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
+#if WARP != 32
+#pragma unroll
+  for (int i = 0; i < N; i++) value[i] = __shfl(value[i], 0);
+#endif
 }
 
-template <typename How> __device__ __forceinline__ float over_row(float value) {
+template <typename How> __device__ __forceinline__ float over_row(float value, int turn) {
   float one[1] = {value};
-  over_row<How>(one);
+  over_row<How>(one, turn);
   return one[0];
 }

@@ -58,18 +58,20 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
     for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) sum += x[c][i];
-    mean = over_row<Sum>(sum) / (float)a.size;
+    mean = over_row<Sum>(sum, 0) / (float)a.size;
   }
   float squares = 0.0f;
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
+  for (int c = 0; c < CHUNKS; c++) {
+    const int left = a.size - chunk_at(c);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) {
-      const int at = chunk_at(c) + i;
       const float centred = x[c][i] - mean;
-      squares += at < a.size ? centred * centred : 0.0f;
+      if (left >= CHUNK || i < left) squares += centred * centred;
     }
-  const float rstd = rsqrtf(over_row<Sum>(squares) / (float)a.size + a.epsilon);
+  }
+  const float rstd = rsqrtf(over_row<Sum>(squares, 1) / (float)a.size + a.epsilon);
+  const float shift = -mean * rstd;
   if (threadIdx.x == 0) {
     a.rstd[row] = rstd;
     if (a.mean) a.mean[row] = mean;
@@ -82,16 +84,20 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
     load(weight, a.weight, at, a.size, vector);
     if (a.bias) load(bias, a.bias, at, a.size, vector);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] - mean) * rstd * weight[i] + bias[i];
+    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] * rstd + shift) * weight[i] + bias[i];
     store(a.y + row * a.size, at, a.size, vector, y);
     if (!a.y2) continue;
     load(weight, a.weight2, at, a.size, vector);
     if (a.bias2) load(bias, a.bias2, at, a.size, vector);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] - mean) * rstd * weight[i] + bias[i];
+    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] * rstd + shift) * weight[i] + bias[i];
     store(a.y2 + row * a.size, at, a.size, vector, y);
   }
 }
+
+// Threads of a multiprocessor that the registers are cut for; so many blocks are launched, no more,
+// because one that waits for another to end would double the time.
+constexpr int resident(int chunks, int outputs) { return chunks * outputs == 1 ? 2 * THREADS : THREADS; }
 
 template <typename T> struct Backward {
   const T *dy, *dy2, *dsum, *x, *weight, *weight2;
@@ -107,12 +113,18 @@ template <typename T> struct Backward {
 // Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers. The
 // next row is fetched before this one is reduced, so that memory never waits for arithmetic.
 template <typename T, int CHUNKS, int OUTPUTS>
-__global__ void __launch_bounds__(THREADS) norm_backward(Backward<T> a) {
+__global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS) / THREADS) norm_backward(Backward<T> a) {
   float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {};
   const bool vector = a.vector;
   const T *const incoming[2] = {a.dy, a.dy2};
   const T *const weights[2] = {a.weight, a.weight2};
-  Packed<T> next_x[CHUNKS], next_dy[OUTPUTS][CHUNKS];
+  Packed<T> next_x[CHUNKS], next_dy[OUTPUTS][CHUNKS], weight[OUTPUTS][CHUNKS];
+#pragma unroll
+  for (int o = 0; o < OUTPUTS; o++)
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) weight[o][c] = fetch(weights[o], chunk_at(c), a.size, vector);
+  const float per_element = 1.0f / (float)a.size;
+  int turn = 0;
   auto prefetch = [&](int64_t row) {
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
@@ -130,19 +142,17 @@ __global__ void __launch_bounds__(THREADS) norm_backward(Backward<T> a) {
     float sums[2] = {0.0f, 0.0f};                       // of g, of g x normal
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-      const int at = chunk_at(c);
       widen(normal[c], next_x[c]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++)
-        normal[c][i] = at + i < a.size ? (normal[c][i] - mean) * rstd : 0.0f;
+      for (int i = 0; i < CHUNK; i++) normal[c][i] = normal[c][i] * rstd - mean * rstd;
 #pragma unroll
       for (int o = 0; o < OUTPUTS; o++) {
-        float weight[CHUNK], dy[CHUNK];
-        load(weight, weights[o], at, a.size, vector);
+        float w[CHUNK], dy[CHUNK]; // dy is zero beyond the row's end, and all that follows
+        widen(w, weight[o][c]);
         widen(dy, next_dy[o][c]);
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) {
-          g[c][i] += dy[i] * weight[i];
+          g[c][i] += dy[i] * w[i];
           dweight[o][c][i] += dy[i] * normal[c][i];
           dbias[o][c][i] += dy[i];
         }
@@ -154,9 +164,8 @@ __global__ void __launch_bounds__(THREADS) norm_backward(Backward<T> a) {
       }
     }
     if (row + gridDim.x < a.rows) prefetch(row + gridDim.x);
-    over_row<Sum>(sums);
-    const float mean_g = a.mean ? sums[0] / (float)a.size : 0.0f;
-    const float mean_gn = sums[1] / (float)a.size;
+    over_row<Sum>(sums, turn++);
+    const float mean_g = a.mean ? sums[0] * per_element : 0.0f, mean_gn = sums[1] * per_element;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
       const int at = chunk_at(c);
@@ -192,9 +201,9 @@ int backward_chunks(int64_t size) {
   return chunks <= THREADS ? 1 : chunks <= 2 * THREADS ? 2 : 4;
 }
 
-int64_t backward_blocks(int64_t rows, int64_t size) {
-  const int threads = threads_for(size, backward_chunks(size));
-  const int64_t blocks = (int64_t)multiprocessors() * (2 * THREADS / threads);
+int64_t backward_blocks(int64_t rows, int64_t size, int outputs) {
+  const int chunks = backward_chunks(size), threads = threads_for(size, chunks);
+  const int64_t blocks = (int64_t)multiprocessors() * (resident(chunks, outputs) / threads);
   return rows < blocks ? rows : blocks;
 }
 
@@ -212,11 +221,12 @@ template <typename T> int forward(const neox_tensor *t, Stream stream) {
     NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
   }
   NEOX_REQUIRE(x.size <= LONGEST, NEOX_TOO_LONG);
-  const int chunks = x.size <= WARP * CHUNK ? 1 : 4;
+  const int chunks = x.size <= WARP * CHUNK ? 1 : x.size <= WARP * CHUNK * 3 ? 3 : 4;
   const int threads = threads_for(x.size, chunks);
   const dim3 block(threads, threads == WARP ? 4 : 1);
   const unsigned grid = (unsigned)ceil_div(x.count, block.y);
   if (chunks == 1) norm_forward<T, 1><<<grid, block, 0, stream>>>(a);
+  else if (chunks == 3) norm_forward<T, 3><<<grid, block, 0, stream>>>(a);
   else norm_forward<T, 4><<<grid, block, 0, stream>>>(a);
   return launched();
 }
@@ -264,7 +274,7 @@ NEOX_API int neox_norm(const neox_tensor *t, int n, void *, size_t, void *stream
 NEOX_API int64_t neox_norm_backward_scratch(const neox_tensor *t, int n) {
   Rows x;
   if (n != 13 || !as_rows(t[3], x)) return 0;
-  return (given(t[1]) ? 4 : 2) * backward_blocks(x.count, x.size) * x.size * (int64_t)sizeof(float);
+  return (given(t[1]) ? 4 : 2) * backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1) * x.size * (int64_t)sizeof(float);
 }
 
 // dy, dy2, dsum, x (the sum), weight, weight2, mean, rstd -> dx, dweight, dbias, dweight2, dbias2.
@@ -279,6 +289,6 @@ NEOX_API int neox_norm_backward(const neox_tensor *t, int n, void *scratch, size
   NEOX_REQUIRE(!given(t[1]) || x.size <= LONGEST_OF_TWO, NEOX_TOO_LONG);
   NEOX_REQUIRE((int64_t)bytes >= neox_norm_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
   if (!x.count || !x.size) return NEOX_OK;
-  const int64_t blocks = backward_blocks(x.count, x.size);
+  const int64_t blocks = backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1);
   NEOX_BY_TYPE(t[0].dtype, return backward<T>(t, (float *)scratch, blocks, (Stream)stream));
 }

@@ -4,30 +4,48 @@
 
 enum Curve { SILU = 0, GELU_EXACT = 1, GELU_TANH = 2, RELU = 3 };
 
-struct Point {
-  float value, slope;
+// 1 / (1 + e^-x), by the fast reciprocal: a few units in the last place of fp32
+__device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
+
+struct Silu {
+  __device__ static float value(float x) { return x * sigmoid(x); }
+  __device__ static float slope(float x) {
+    const float s = sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+  }
 };
 
-// tanh from one exponential: exact to a few units in the last place of fp32
-__device__ __forceinline__ float tanh_of(float x) {
-  const float e = __expf(-2.0f * fabsf(x));
-  return copysignf((1.0f - e) / (1.0f + e), x);
-}
+struct GeluExact {
+  __device__ static float below(float x) { return 0.5f + 0.5f * erff(x * 0.70710678f); }
+  __device__ static float value(float x) { return x * below(x); }
+  __device__ static float slope(float x) {
+    return below(x) + x * 0.39894228f * __expf(-0.5f * x * x);
+  }
+};
 
-__device__ __forceinline__ Point on_curve(int curve, float x) {
-  if (curve == RELU) return {x > 0.0f ? x : x != x ? x : 0.0f, x > 0.0f ? 1.0f : 0.0f};
-  if (curve == SILU) {
-    const float s = 1.0f / (1.0f + __expf(-x));
-    return {x * s, s * (1.0f + x * (1.0f - s))};
+// 0.5 (1 + tanh(u)) is the sigmoid of 2 u, with u = sqrt(2 / pi) (x + 0.044715 x^3)
+struct GeluTanh {
+  static constexpr float C = 1.59576912f, K = 0.044715f; // C: 2 sqrt(2 / pi)
+  __device__ static float value(float x) { return x * sigmoid(C * x * (1.0f + K * x * x)); }
+  __device__ static float slope(float x) {
+    const float s = sigmoid(C * x * (1.0f + K * x * x));
+    return s + x * s * (1.0f - s) * C * (1.0f + 3.0f * K * x * x);
   }
-  if (curve == GELU_EXACT) {
-    const float phi = 0.5f * (1.0f + erff(x * 0.70710678f));
-    return {x * phi, phi + x * 0.39894228f * __expf(-0.5f * x * x)};
+};
+
+struct Relu {
+  __device__ static float value(float x) { return x > 0.0f ? x : x != x ? x : 0.0f; }
+  __device__ static float slope(float x) { return x > 0.0f ? 1.0f : 0.0f; }
+};
+
+// Calls `run` with the curve, once for a chunk and not once for an element.
+template <typename Run> __device__ __forceinline__ void by_curve(int curve, Run run) {
+  switch (curve) {
+  case SILU: run(Silu()); break;
+  case GELU_EXACT: run(GeluExact()); break;
+  case GELU_TANH: run(GeluTanh()); break;
+  default: run(Relu());
   }
-  const float c = 0.79788456f, k = 0.044715f; // sqrt(2 / pi)
-  const float t = tanh_of(c * (x + k * x * x * x));
-  return {0.5f * x * (1.0f + t),
-          0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * c * (1.0f + 3.0f * k * x * x)};
 }
 
 // Philox4x32-10 (Salmon et al. 2011): 128 random bits for a counter and a seed.

@@ -5,6 +5,7 @@
 namespace {
 
 constexpr int THREADS = 256;
+constexpr int RESIDENT = 3; // blocks of a multiprocessor that the registers are cut for
 
 // cos and sin [1 or batch, length, half]
 struct Angles {
@@ -12,8 +13,9 @@ struct Angles {
   int length, half;
   bool each; // a batch row has its own
 
-  __device__ void at(float (&c)[CHUNK], float (&s)[CHUNK], int64_t token, int first, bool vector) const {
-    const int64_t row = (each ? token : token % length) * half;
+  __device__ void at(float (&c)[CHUNK], float (&s)[CHUNK], int batch, int place, int first,
+                     bool vector) const {
+    const int64_t row = ((int64_t)(each ? batch : 0) * length + place) * half;
     load(c, cosine + row, first, half, vector);
     load(s, sine + row, first, half, vector);
   }
@@ -30,41 +32,45 @@ __device__ __forceinline__ void turn(float (&first)[CHUNK], float (&second)[CHUN
 }
 
 struct Heads {
-  int64_t tokens, stride[4]; // of batch, position, group, part
+  int tokens;
+  int64_t stride[4]; // of batch, position, group, part
   int groups, turned;
   bool vector;
 };
 
-// A thread turns eight pairs where they lie.
+// A thread turns eight pairs where they lie; a block takes as many tokens as fill it.
 template <typename T>
 __global__ void __launch_bounds__(THREADS) rotate(Heads h, Angles angles, T *x, float way) {
   const int units = (angles.half + CHUNK - 1) / CHUNK, items = h.groups * h.turned * units;
-  const int64_t index = (int64_t)blockIdx.x * THREADS + threadIdx.x, token = index / items;
-  if (token >= h.tokens) return;
-  const int item = (int)(index % items), unit = item % units;
-  x += token / angles.length * h.stride[0] + token % angles.length * h.stride[1] +
-       item / units / h.turned * h.stride[2] + item / units % h.turned * h.stride[3];
-  float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
-  load(first, x, unit * CHUNK, angles.half, h.vector);
-  load(second, x + angles.half, unit * CHUNK, angles.half, h.vector);
-  angles.at(c, s, token, unit * CHUNK, h.vector);
-  turn(first, second, c, s, way);
-  store(x, unit * CHUNK, angles.half, h.vector, first);
-  store(x + angles.half, unit * CHUNK, angles.half, h.vector, second);
+  const int together = items < THREADS ? THREADS / items : 1;
+  for (int index = threadIdx.x; index < together * items; index += THREADS) {
+    const int64_t token = (int64_t)blockIdx.x * together + index / items;
+    if (token >= h.tokens) return;
+    const int batch = (int)token / angles.length, place = (int)token % angles.length;
+    const int item = index % items, unit = item % units;
+    T *here = x + batch * h.stride[0] + place * h.stride[1] +
+              item / units / h.turned * h.stride[2] + item / units % h.turned * h.stride[3];
+    float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
+    load(first, here, unit * CHUNK, angles.half, h.vector);
+    load(second, here + angles.half, unit * CHUNK, angles.half, h.vector);
+    angles.at(c, s, batch, place, unit * CHUNK, h.vector);
+    turn(first, second, c, s, way);
+    store(here, unit * CHUNK, angles.half, h.vector, first);
+    store(here + angles.half, unit * CHUNK, angles.half, h.vector, second);
+  }
 }
 
 // Gradients of query, key and value [batch, heads, length, head].
 template <typename T> struct Parts {
   const T *from[3];
   int64_t stride[3][3]; // of batch, head, position
-  int64_t tokens;
-  int heads, head;
+  int tokens, heads, head;
   bool vector;
 };
 
 // A thread keeps to its columns and goes down the tokens, so that it can sum them.
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, RESIDENT)
     join(const __grid_constant__ Parts<T> p, Angles angles, T *mixed, float *partial) {
   const int pairs = (angles.half + CHUNK - 1) / CHUNK, rest = p.head - 2 * angles.half;
   const int units = pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
@@ -80,16 +86,31 @@ __global__ void __launch_bounds__(THREADS)
   if (at >= size) return;
   const int base = turns ? 0 : skipped, width = p.heads * 3 * p.head;
   const int column = (head * 3 + part) * p.head + base;
+  const T *from = p.from[part] + head * p.stride[part][1] + base;
+  const int64_t by_batch = p.stride[part][0], by_place = p.stride[part][2];
+  // batch and place of a token advance without a division
+  const int step_batch = gridDim.y / angles.length, step_place = gridDim.y % angles.length;
+  int batch = blockIdx.y / angles.length, place = blockIdx.y % angles.length;
   float sum[CHUNK] = {}, sum2[CHUNK] = {};
-  for (int64_t token = blockIdx.y; token < p.tokens; token += gridDim.y) {
-    const T *from = p.from[part] + token / angles.length * p.stride[part][0] +
-                    head * p.stride[part][1] + token % angles.length * p.stride[part][2] + base;
-    T *to = mixed + token * width + column;
+  Packed<T> next, next2;
+  auto get = [&]() {
+    const T *here = from + batch * by_batch + place * by_place;
+    next = fetch(here, at, size, p.vector);
+    if (turns) next2 = fetch(here + angles.half, at, size, p.vector);
+  };
+  get();
+  for (int token = blockIdx.y; token < p.tokens; token += gridDim.y) {
+    T *to = mixed + (int64_t)token * width + column;
     float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
-    load(first, from, at, size, p.vector);
+    widen(first, next);
     if (turns) {
-      load(second, from + angles.half, at, size, p.vector);
-      angles.at(c, s, token, at, p.vector);
+      widen(second, next2);
+      angles.at(c, s, batch, place, at, p.vector);
+    }
+    batch += step_batch, place += step_place;
+    if (place >= angles.length) place -= angles.length, batch++;
+    if (token + (int64_t)gridDim.y < p.tokens) get();
+    if (turns) {
       turn(first, second, c, s, -1.0f);
       store(to + angles.half, at, size, p.vector, second);
 #pragma unroll
@@ -127,7 +148,8 @@ bool angles_vector(const neox_tensor *t, const Angles &a) {
 int64_t strips(const neox_tensor &mixed) {
   const int64_t tokens = mixed.size[0] * mixed.size[1];
   const int64_t items = mixed.size[2] * 3 * ceil_div(mixed.size[4], CHUNK);
-  const int64_t most = ceil_div((int64_t)multiprocessors() * 8, ceil_div(items, THREADS));
+  const int64_t fit = (int64_t)multiprocessors() * RESIDENT / ceil_div(items, THREADS);
+  const int64_t most = fit > 0 ? fit : 1;
   return tokens < most ? tokens : most;
 }
 
@@ -135,7 +157,7 @@ template <typename T>
 int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *partial, Stream stream) {
   const neox_tensor &mixed = t[5];
   Parts<T> p = {};
-  p.tokens = mixed.size[0] * mixed.size[1];
+  p.tokens = (int)(mixed.size[0] * mixed.size[1]);
   p.heads = (int)mixed.size[2];
   p.head = (int)mixed.size[4];
   p.vector = vector && p.head % CHUNK == 0 && vectors(mixed, p.head);
@@ -170,16 +192,19 @@ NEOX_API int neox_rotary(const neox_tensor *t, int n, void *, size_t, void *stre
   if (int status = angles_of(t + 1, x.size[0], x.size[1], angles)) return status;
   const int turned = (int)number(t[3]);
   NEOX_REQUIRE(2 * angles.half <= x.size[4] && turned <= x.size[3], NEOX_WRONG_SHAPE);
-  Heads h = {x.size[0] * x.size[1], {}, (int)x.size[2], turned, angles_vector(t + 1, angles)};
+  NEOX_REQUIRE(x.size[0] * x.size[1] < INT32_MAX, NEOX_TOO_LONG);
+  Heads h = {(int)(x.size[0] * x.size[1]), {}, (int)x.size[2], turned, angles_vector(t + 1, angles)};
   for (int i = 0; i < 4; i++) {
     h.stride[i] = x.stride[i];
     h.vector = h.vector && vectors(x, x.stride[i]);
   }
-  const int64_t items = h.tokens * h.groups * turned * ceil_div(angles.half, CHUNK);
-  if (!items) return NEOX_OK;
-  NEOX_REQUIRE(ceil_div(items, THREADS) <= INT32_MAX, NEOX_TOO_LONG);
-  NEOX_BY_TYPE(x.dtype, rotate<T><<<(unsigned)ceil_div(items, THREADS), THREADS, 0, (Stream)stream>>>(
-                            h, angles, pointer<T>(x), (float)number(t[4])));
+  const int64_t items = x.size[2] * turned * ceil_div(angles.half, CHUNK);
+  NEOX_REQUIRE(items < INT32_MAX / 2, NEOX_TOO_LONG);
+  if (!items || !h.tokens) return NEOX_OK;
+  const int64_t together = items < THREADS ? THREADS / items : 1;
+  const unsigned grid = (unsigned)ceil_div(h.tokens, together);
+  NEOX_BY_TYPE(x.dtype, rotate<T><<<grid, THREADS, 0, (Stream)stream>>>(h, angles, pointer<T>(x),
+                                                                        (float)number(t[4])));
   return launched();
 }
 
@@ -206,6 +231,7 @@ NEOX_API int neox_join_heads(const neox_tensor *t, int n, void *scratch, size_t 
   if (int status = angles_of(t + 3, mixed.size[0], mixed.size[1], angles)) return status;
   NEOX_REQUIRE(2 * angles.half <= mixed.size[4], NEOX_WRONG_SHAPE);
   NEOX_REQUIRE((int64_t)bytes >= neox_join_heads_scratch(t, n), NEOX_SMALL_SCRATCH);
+  NEOX_REQUIRE(mixed.size[0] * mixed.size[1] < INT32_MAX / 2, NEOX_TOO_LONG);
   if (!elements(mixed)) return NEOX_OK;
   float *partial = given(t[6]) ? (float *)scratch : nullptr;
   const bool vector = angles_vector(t + 3, angles);

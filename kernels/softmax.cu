@@ -61,26 +61,35 @@ __global__ void __launch_bounds__(1024)
     if (chunk_at(c) < limit) raw[c] = fetch(from, chunk_at(c), s.keys, s.vector);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    uint64_t seen_bytes = ~0ull;
-    if (chunk_at(c) < limit) {
-      widen(x[c], raw[c]);
-      if (s.visible) seen_bytes = visible_chunk(s, visible_row(s, row), chunk_at(c));
+    const int left = limit - chunk_at(c); // of this chunk is seen
+    if (left <= 0) continue;
+    widen(x[c], raw[c]);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) x[c][i] *= scale;
+    if (left < CHUNK) {
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) x[c][i] = i < left ? x[c][i] : -INFINITY;
+    }
+    if (s.visible) {
+      const uint64_t bytes = visible_chunk(s, visible_row(s, row), chunk_at(c));
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) x[c][i] = bytes >> (8 * i) & 0xff ? x[c][i] : -INFINITY;
     }
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      const bool hidden = chunk_at(c) + i >= limit || !(seen_bytes >> (8 * i) & 0xff);
-      x[c][i] = hidden ? -INFINITY : x[c][i] * scale;
-      largest = fmaxf(largest, x[c][i]);
-    }
+    for (int i = 0; i < CHUNK; i++) largest = fmaxf(largest, x[c][i]);
   }
-  largest = over_row<Largest>(largest);
+  largest = over_row<Largest>(largest, 0);
   if (largest == -INFINITY) largest = 0.0f; // nothing is seen: zeros
   float sum = 0.0f;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
+    if (chunk_at(c) < limit)
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += x[c][i] = __expf(x[c][i] - largest);
-  sum = over_row<Sum>(sum);
+      for (int i = 0; i < CHUNK; i++) sum += x[c][i] = __expf(x[c][i] - largest);
+    else
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) x[c][i] = 0.0f;
+  sum = over_row<Sum>(sum, 1);
   const float factor = sum > 0.0f ? 1.0f / sum : sum; // a NaN stays one
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
@@ -105,22 +114,26 @@ __global__ void __launch_bounds__(1024)
       y[c] = fetch(out + row * s.keys, chunk_at(c), s.keys, s.vector);
       dy[c] = fetch(dout + row * s.keys, chunk_at(c), s.keys, s.vector);
     }
-  float sum = 0.0f;
+  float sum = 0.0f, v[CHUNK], d[CHUNK];
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
+    if (chunk_at(c) < limit) { // beyond the limit v is zero
+      widen(v, y[c]);
+      widen(d, dy[c]);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++)
-      if (chunk_at(c) + i < limit) sum += y[c].get(i) * dy[c].get(i);
-  sum = over_row<Sum>(sum);
+      for (int i = 0; i < CHUNK; i++) sum += v[i] * d[i];
+    }
+  sum = over_row<Sum>(sum, 0);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     if (chunk_at(c) >= s.keys) continue;
-    float dx[CHUNK];
+    float dx[CHUNK] = {};
+    if (chunk_at(c) < limit) {
+      widen(v, y[c]);
+      widen(d, dy[c]);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++)
-      dx[i] = chunk_at(c) + i < limit
-                  ? scale * y[c].get(i) * (dy[c].get(i) - sum)
-                  : 0.0f;
+      for (int i = 0; i < CHUNK; i++) dx[i] = scale * v[i] * (d[i] - sum);
+    }
     store(dscores + row * s.keys, chunk_at(c), s.keys, s.vector, dx);
   }
 }

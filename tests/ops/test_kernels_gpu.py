@@ -38,7 +38,7 @@ def make(device: torch.device) -> trial.Maker:
 def test_every_case_equals_its_reference(device: torch.device) -> None:
     said: list[str] = []
     assert trial.report(said.append, device), "\n".join(said)
-    assert len(said) == 35  # 11 operations in three formats, and two of AdamW's own
+    assert len(said) == 33  # eleven operations in three formats
 
 
 def test_a_graph_replayed_twice_draws_two_masks(make: trial.Maker) -> None:
