@@ -2,16 +2,18 @@
 
 import dataclasses
 import re
+from typing import get_args
 
 from neox.content import Shelf
+from neox.plugins import LAUNCHERS, SCHEDULERS, plugins
 from neox.sites.evidence import standing_facts
 from neox.sites.inherit import Document, read_document
 from neox.sites.located import Value
 from neox.sites.placeholders import check_placeholders
-from neox.sites.problems import ProfileErrors, Report
-from neox.sites.profile import Bin, Profile
+from neox.sites.problems import ProfileErrors, Report, nearest
+from neox.sites.profile import Bin, Launcher, LauncherKind, Profile, Scheduler, SchedulerKind
 from neox.sites.ranges import RangeError, parse_nodes
-from neox.sites.typed import Builder
+from neox.sites.typed import Builder, Reshape
 from neox.sites.validate import check_profile
 
 # a number, a time, a core or node range, a date: what a person could look up and find changed
@@ -27,7 +29,15 @@ def load_site(name: str, shelf: Shelf) -> Profile:
     report = Report(ProfileErrors)
     document = read_document(path, shelf, report)
     check_placeholders(document.tree, report)
-    builder = Builder(report, {Profile: _profile_table, Bin: _bin_table})
+    builder = Builder(
+        report,
+        {
+            Profile: _profile_table,
+            Scheduler: _kind_of(SCHEDULERS, get_args(SchedulerKind)),
+            Launcher: _kind_of(LAUNCHERS, get_args(LauncherKind)),
+            Bin: _bin_table,
+        },
+    )
     facts = {"name": path.stem, "files": document.files, **_places(document)}
     profile = _with_default_queue(builder.build(Profile, document.tree, facts))
     check_profile(profile, report)
@@ -75,6 +85,21 @@ def _split_env(table: Value, report: Report) -> Value:
     if env is None or not env.is_table or "when" not in env.table:
         return table
     return table.put({"env": env.put({}, drop=("when",)), "env_when": env.table["when"]})
+
+
+def _kind_of(group: str, ours: tuple[str, ...]) -> Reshape:
+    """`kind` is one of ours, or one that an installed package brings; it is not loaded for that."""
+
+    def check(table: Value, report: Report) -> Value:
+        kind = table.table.get("kind")
+        if kind is not None and isinstance(kind.data, str) and kind.data not in ours:
+            known = (*ours, *(one.kind for one in plugins(group)))
+            if kind.data not in known:
+                choices = nearest(kind.data, known)
+                report.add(kind.where, f"{kind.path}: {kind.data!r} is not a choice{choices}")
+        return table
+
+    return check
 
 
 def _bin_table(table: Value, report: Report) -> Value:

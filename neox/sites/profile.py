@@ -99,7 +99,9 @@ class Scheduler(Frozen):
 class Launcher(Frozen):
     """How the ranks of a job start, and how they are bound to cores and GPUs."""
 
-    kind: LauncherKind  # spawn: job.sh starts the ranks itself, on one machine
+    # srun, jsrun, openmpi, mpich, intelmpi, mvapich, pals, flux, pdsh, torchrun, spawn (job.sh
+    # starts the ranks itself, on one machine), or a plugin's
+    kind: str
     # mask: --cpu-bind=mask_cpu; closest: Slurm puts a rank beside its GPU; cores: -c and
     # block:block; resource-set: jsrun; rankfile: Open MPI; user-list: Hydra; depth and cpu-list:
     # PALS; map: flux run; mpibind: its plugin; wrapper: taskset in rank.sh; none

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar, get_args
 
-from neox.plugins import SCHEDULERS, plugins
 from neox.secret_names import names_a_secret
 from neox.sites.problems import Report, nearest
 from neox.sites.profile import (
@@ -20,7 +19,6 @@ from neox.sites.profile import (
     NodeType,
     Profile,
     Queue,
-    SchedulerKind,
 )
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
@@ -214,7 +212,6 @@ class _Checks:
     # --- the rest
     def scheduler(self) -> None:
         scheduler, kind = self.profile.scheduler, self.profile.scheduler.kind
-        self._kind("scheduler.kind", kind, get_args(SchedulerKind), SCHEDULERS)
         if scheduler.chunk and kind != "pbs":
             self.say("scheduler.chunk", f"is of PBS, and this is {kind}")
         if scheduler.alloc_flags and kind != "lsf":
@@ -226,17 +223,11 @@ class _Checks:
         if self.profile.signal.how == "scheduler" and kind in _SILENT_SCHEDULERS:
             self.say("signal.how", f'{kind} gives a script no warning of its end: write "timer"')
 
-    def _kind(self, path: str, kind: str, ours: tuple[str, ...], group: str) -> None:
-        """Ours, or one that an installed package says it brings; it is not loaded for that."""
-        if kind not in ours:
-            known = (*ours, *(one.kind for one in plugins(group)))
-            if kind not in known:
-                self.say(path, f"{kind!r} is not a choice{nearest(kind, known)}")
-
     def launcher(self) -> None:
         launcher = self.profile.launcher
+        ours = get_args(LauncherKind)
         fits = _LAUNCHERS_OF[launcher.binding]
-        if launcher.kind not in fits:
+        if launcher.kind in ours and launcher.kind not in fits:
             self.say("launcher.binding", f"{launcher.binding!r} is for {' or '.join(fits)}")
         if launcher.binding == "closest" and launcher.gpu_visibility != "one":
             self.say("launcher.gpu_visibility", '"closest" shows a rank its own GPU: write "one"')

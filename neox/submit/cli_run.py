@@ -88,6 +88,7 @@ def request_of(given: RunArguments, argv: tuple[str, ...], around: Surroundings)
         name=given.name,
         output=given.output,
         chain=None if given.chain == "auto" else given.chain,
+        dependencies=given.dependencies,
         python=given.python,
         here=given.here,
         directives=given.directives,
@@ -109,6 +110,9 @@ def _check_combination(given: RunArguments) -> None:
         raise UsageError("--seconds-per-step is what --chain auto plans with: give both")
     if given.print_only and given.json:
         raise UsageError("--print prints the script and --json the plan: give one of them")
+    if given.dependencies and (given.here or given.array):
+        way = "--here" if given.here else "--array"
+        raise UsageError(f"{way} waits for no other job: leave --dependency out")
     ways = [
         name
         for name, on in (

@@ -6,6 +6,7 @@ from neox.config.derive import resolve
 from neox.config.places import ConfigErrors
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
+from neox.frozen import Frozen
 from neox.models.spec import ModelSpec
 from neox.submit.case import Case
 from neox.submit.estimate import pace_of
@@ -18,8 +19,8 @@ from neox.submit.request import Request
 from neox.submit.walltime import Pace
 
 
-@dataclass(frozen=True, kw_only=True)
-class Divided:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Divided(Frozen):
     config: RunConfig  # resolved for this number of ranks
     geometry: Geometry | None  # None for a job that trains nothing
     spec: ModelSpec | None  # None also where only the tokenizer knows the model's size

@@ -4,18 +4,19 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from neox.content import shelf
-from neox.plugins import GROUPS, SCHEDULERS, PluginError, plugins
+from neox.plugins import LAUNCHERS, SCHEDULERS, Plugin, PluginError, plugins
 from neox.run.exit_codes import ExitCode
+from neox.submit import launchers, schedulers
 from neox.submit.edge import Surroundings
 from neox.submit.refusal import SchedulerError, UsageError
 from neox.submit.runner import Runner
-from neox.submit.schedulers import brought, scheduler
 
 if TYPE_CHECKING:
     from neox.sites.profile import Profile
@@ -86,15 +87,17 @@ def _engine(site: "Profile | None") -> Finding:
     return Finding(level="note", what="engine", text=f"{text}: planning works, training here not")
 
 
+_CHECKS: Mapping[str, Callable[[Plugin], object]] = MappingProxyType(
+    {SCHEDULERS: schedulers.brought, LAUNCHERS: launchers.brought}
+)
+
+
 def _plugins() -> Iterator[Finding]:
     """Every scheduler and launcher of other packages, tried; a broken one is in nobody's way."""
-    for group in GROUPS:
+    for group in _CHECKS:
         for one in plugins(group):
             try:
-                if group == SCHEDULERS:
-                    brought(one)
-                else:
-                    one.load()
+                _CHECKS[group](one)
             except PluginError as error:
                 text = f"{error}; sites that name it cannot be planned, all others can"
                 yield Finding(level="note", what="plugin", text=text)
@@ -105,7 +108,7 @@ def _plugins() -> Iterator[Finding]:
 def _scheduler(site: "Profile", around: Surroundings, runner: Runner) -> Iterator[Finding]:
     kind = site.scheduler.kind
     try:
-        commands = scheduler(kind).commands
+        commands = schedulers.scheduler(kind).commands
     except PluginError as error:
         yield Finding(level="missing", what=kind, text=str(error))
         return
@@ -157,15 +160,13 @@ def _launcher(site: "Profile", around: Surroundings) -> Iterator[Finding]:
 
 
 def _started_here(site: "Profile") -> tuple[str, ...]:
-    from neox.submit.launchers import program  # noqa: PLC0415
-
     match site.launcher.kind:
         case "spawn" | "torchrun":
             return ()  # bash does, or the ranks' own Python
         case "mpich" | "intelmpi" | "mvapich" | "openmpi" | "pdsh":
-            return (program(site), "ssh")
+            return (launchers.program(site), "ssh")
         case _:
-            return (program(site),)
+            return (launchers.program(site),)
 
 
 def _run_area(around: Surroundings) -> Iterator[Finding]:

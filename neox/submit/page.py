@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Literal as Literally
 
 import neox
+from neox.frozen import Frozen
 from neox.sites.profile import NodeType, Profile
 from neox.sites.ranges import print_cores
 from neox.submit.launchers import program
@@ -26,22 +27,22 @@ NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--h
 SITE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timer:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Timer(Frozen):
     """Seconds until the stop, and from there to the end where no scheduler sees to that."""
 
     before_stop: int
     before_end: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepend:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Prepend(Frozen):
     name: Shell
     path: Shell
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobPage:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class JobPage(Frozen):
     link: int
     headline: str
     version: str
@@ -68,8 +69,8 @@ class JobPage:
     keeps_off: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodePage:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NodePage(Frozen):
     link: int
     launcher: str
     where: Literally["node"]
@@ -80,8 +81,8 @@ class NodePage:
     torchrun: tuple[Word, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankPage:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RankPage(Frozen):
     link: int
     launcher: str
     needed_variables: Shell

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from neox.frozen import Frozen
 from neox.sites.machine import on_machine
 from neox.sites.profile import NodeType, Queue
 from neox.submit.case import Case, note
@@ -12,8 +13,8 @@ from neox.submit.problem import Problem
 from neox.submit.request import Request
 
 
-@dataclass(frozen=True, kw_only=True)
-class Placed:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Placed(Frozen):
     queue: Queue
     node: NodeType
     nodes: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal as Choice
 
 from neox.config.run_config import RunConfig
+from neox.frozen import Frozen
 from neox.run.paths import RunPaths
 from neox.sites.profile import MasterAddress, NodeType, Profile, Queue
 from neox.submit.job_kind import JobKind
@@ -16,23 +17,23 @@ from neox.submit.request import ProfileRanks, ProfileTool, Request
 from neox.submit.words import Word
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Origin(Frozen):
     """Where a line of the script comes from: "sites/frontier.toml:42 queues", "--nodes"."""
 
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Directive:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Directive(Frozen):
     """One header line in the scheduler's own words, without its prefix."""
 
     text: str
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Variable(Frozen):
     """An environment variable that job.sh (or, with rank words, rank.sh) exports."""
 
     name: str
@@ -40,16 +41,16 @@ class Variable:
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True)
-class LaunchFile:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LaunchFile(Frozen):
     """A file that the launch line names (hostfile, rankfile), written into the link's folder."""
 
     name: str
     content: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class NodeScript:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NodeScript(Frozen):
     """node.sh: starts the ranks of one node, where the launcher starts one process there."""
 
     starts: Choice["ranks", "torchrun"]
@@ -58,8 +59,8 @@ class NodeScript:
     arguments: tuple[str, ...] = ()  # more ones, for torchrun
 
 
-@dataclass(frozen=True, kw_only=True)
-class LaunchPlan:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LaunchPlan(Frozen):
     """The launch line. The rank script and the entry follow it, or the node script."""
 
     argv: tuple[Word, ...]
@@ -74,16 +75,16 @@ class LaunchPlan:
     node: NodeScript | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preflight:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Preflight(Frozen):
     """Every node of the allocation is tried before the ranks take it."""
 
     launch: LaunchPlan  # of `rank.sh preflight`, over all nodes
     seconds: int = 60  # a node that has not answered by then is bad
 
 
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Geometry(Frozen):
     """How ranks and batch are divided."""
 
     pipeline: int
@@ -101,23 +102,23 @@ class Geometry:
         return self.micro_batch * self.accumulation * self.data
 
 
-@dataclass(frozen=True, kw_only=True)
-class CostEstimate:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CostEstimate(Frozen):
     amount: float
     unit: str
     formula: str  # "12 nodes x 2.00 h x 1 node-hours"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Entry(Frozen):
     """What each rank runs: `python -P -m neox.run.cli ARGV...`; "{run_yml}" stands for the file."""
 
     argv: tuple[str, ...]
     per: Choice["gpu", "node", "one"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Watch(Frozen):
     """Seconds that rank 0 may be silent in each phase, and how job.sh looks and ends a hang."""
 
     start: int
@@ -130,8 +131,8 @@ class Watch:
     mercy: int = 30  # between asking the launcher to end, and killing it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Profiling:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Profiling(Frozen):
     """What records some steps of some ranks; rank.sh chooses the ranks."""
 
     tool: ProfileTool
@@ -145,8 +146,8 @@ class Profiling:
     unload: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Plan(Frozen):
     request: Request
     site: Profile
     job: JobKind

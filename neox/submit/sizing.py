@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neox.config.run_config import RunConfig
+from neox.frozen import Frozen
 from neox.models.count import checkpoint_bytes
 from neox.sites.profile import NodeType, Queue
 from neox.submit.case import Case, note
@@ -29,8 +30,8 @@ from neox.submit.typed_texts import typed_problems
 from neox.submit.walltime import Pace, lead, time_problem, walltime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sized:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Sized(Frozen):
     """A job that passed every check."""
 
     queue: Queue

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from neox.frozen import Frozen
 from neox.sites.profile import NodeType, Profile
 from neox.submit.case import Case, note
 from neox.submit.container import ContainerWords, container_words
@@ -21,8 +22,8 @@ from neox.submit.run_area import area_problem, run_root
 RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NEOX_JOB_ID")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Started(Frozen):
     launch: LaunchPlan
     preflight: Preflight | None
     names: Names

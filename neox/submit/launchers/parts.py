@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from neox.sites.profile import LauncherKind, NodeType, Profile, Queue
+from neox.sites.profile import NodeType, Profile, Queue
 from neox.submit.layout import RankPlace
 from neox.submit.words import Word, literal
 
 # what is started, where the profile names no `command`; spawn starts nothing but the ranks
-PROGRAMS: Mapping[LauncherKind, str] = MappingProxyType(
+PROGRAMS: Mapping[str, str] = MappingProxyType(
     {
         "srun": "srun",
         "jsrun": "jsrun",
@@ -59,7 +59,8 @@ class LaunchParts:
 
 def program(site: Profile) -> str:
     """The launcher's name or path."""
-    return site.launcher.command or PROGRAMS[site.launcher.kind]
+    kind = site.launcher.kind
+    return site.launcher.command or PROGRAMS.get(kind, kind)
 
 
 def site_flags(parts: LaunchParts) -> tuple[str, ...]:

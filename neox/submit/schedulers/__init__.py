@@ -4,24 +4,28 @@ from typing import get_args
 
 from neox.plugins import SCHEDULERS, Plugin, PluginError, plugin, what_failed
 from neox.sites.profile import SchedulerKind
-from neox.submit.schedulers.flux import Flux
 from neox.submit.schedulers.local import Local
-from neox.submit.schedulers.lsf import Lsf
-from neox.submit.schedulers.pbs import Pbs
 from neox.submit.schedulers.scheduler import Scheduler
-from neox.submit.schedulers.slurm import Slurm
 
 
 def scheduler(kind: str) -> Scheduler | Local:
     """The dialect of a kind that a profile names. Raises PluginError where there is none."""
-    match kind:
+    match kind:  # each imported where it is spoken: a login node has one of them
         case "slurm":
+            from neox.submit.schedulers.slurm import Slurm  # noqa: PLC0415
+
             return Slurm()
         case "lsf":
+            from neox.submit.schedulers.lsf import Lsf  # noqa: PLC0415
+
             return Lsf()
         case "pbs":
+            from neox.submit.schedulers.pbs import Pbs  # noqa: PLC0415
+
             return Pbs()
         case "flux":
+            from neox.submit.schedulers.flux import Flux  # noqa: PLC0415
+
             return Flux()
         case "local":
             return Local()

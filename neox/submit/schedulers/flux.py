@@ -5,7 +5,6 @@ of Flux takes and every file system and port rule can bear.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from neox.sites.times import print_time
@@ -44,7 +43,6 @@ _RESULTS = {
 }
 
 
-@dataclass(frozen=True)
 class Flux:
     """The Scheduler protocol for Flux."""
 

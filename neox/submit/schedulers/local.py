@@ -4,7 +4,6 @@
 Nobody is asked how such a job is: /proc says it (neox/submit/processes.py).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from neox.submit.plan import Directive
@@ -12,7 +11,6 @@ from neox.submit.quoting import QuotingError
 from neox.submit.schedulers.scheduler import Argv, JobParts
 
 
-@dataclass(frozen=True)
 class Local:
     """The Headed protocol without a scheduler."""
 

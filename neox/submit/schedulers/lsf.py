@@ -1,7 +1,6 @@
 """IBM Spectrum LSF as the OLCF runs it: #BSUB with -nnodes, bsub, bjobs, bkill."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from neox.sites.times import print_time
@@ -43,7 +42,6 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
 class Lsf:
     """The Scheduler protocol for LSF."""
 

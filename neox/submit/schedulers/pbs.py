@@ -5,7 +5,6 @@ A job's id is its sequence number, without the server's name: $PBS_JOBID up to t
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from neox.sites.times import print_time
@@ -72,7 +71,6 @@ _EXITS = {
 _SIGNALLED = 256  # and more: 256 + the signal that ended the job's shell
 
 
-@dataclass(frozen=True)
 class Pbs:
     """The Scheduler protocol for PBS."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from neox.frozen import Frozen
 from neox.sites.profile import NodeType, Profile, Queue
 from neox.submit.plan import Directive, Origin
 
@@ -18,8 +19,8 @@ class OutputError(ValueError):
     """A scheduler's answer that is not what its manual says; the message shows it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class JobStatus(Frozen):
     """One job, as its scheduler sees it now."""
 
     id: str
@@ -28,8 +29,8 @@ class JobStatus:
     native: str  # the scheduler's own word
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobParts:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class JobParts(Frozen):
     """What a script's header says, before any scheduler's dialect."""
 
     site: Profile

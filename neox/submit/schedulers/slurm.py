@@ -1,7 +1,7 @@
 """Slurm: #SBATCH, sbatch, squeue, sacct, scancel. Options are those of Slurm 20.11 and later."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from neox.sites.times import print_time
@@ -83,7 +83,6 @@ _REASONS = {
 _ID = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
-@dataclass(frozen=True)
 class Slurm:
     """The Scheduler protocol for Slurm."""
 
