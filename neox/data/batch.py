@@ -22,7 +22,7 @@ class Batch:
     weight: float
     targets: torch.Tensor | None = None  # [b, s] int64; None: the next token, always
     documents: torch.Tensor | None = None  # [b, s] int32: attention stays within one of a row
-    positions: torch.Tensor | None = None  # [b, s] int64; None: 0 to s - 1
+    positions: torch.Tensor | None = None  # [b, s] int32; None: 0 to s - 1
     rewards: torch.Tensor | None = None  # [b] float32
     pairs: bool = False
 

@@ -79,10 +79,11 @@ def _below(upper: torch.Tensor | None, lower: torch.Tensor | None) -> torch.Tens
     return None if upper is None or lower is None else torch.cat([upper, lower])
 
 
-def positions_within(documents: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The place [b, s] of each token in its document; `documents` [b, s] never fall in a row."""
-    places = np.arange(documents.shape[1])
-    begins = np.zeros(documents.shape, np.int64)
-    begins[:, 1:] = np.where(documents[:, 1:] != documents[:, :-1], places[1:], 0)
-    positions: NDArray[np.int64] = places - np.maximum.accumulate(begins, axis=1)
-    return positions
+def positions_within(documents: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The place [b, s] of each token in its document, of documents [b, s] that lie in a row."""
+    begins = np.ones(documents.shape, np.bool_)
+    np.not_equal(documents[:, 1:], documents[:, :-1], out=begins[:, 1:])
+    first = np.flatnonzero(begins).astype(np.int32)
+    lengths = np.diff(first, append=np.int32(documents.size))
+    places = np.arange(documents.size, dtype=np.int32) - np.repeat(first, lengths)
+    return places.reshape(documents.shape)

@@ -51,7 +51,7 @@ def token_dtype(vocab_size: int) -> np.dtype[np.generic]:
 
 def half(prefix: Path, suffix: str) -> Path:
     """`PREFIX.bin` or `PREFIX.idx`; not with_suffix, because prefixes hold dots."""
-    return prefix.with_name(prefix.name + suffix)
+    return Path(f"{prefix}{suffix}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,10 @@ class TokenFile:
         digest = hashlib.sha256(_map(self.idx_path))
         raw = self.tokens.view("u1")
         digest.update(len(raw).to_bytes(8, "little"))
-        step = max(1, (len(raw) - SPOT_BYTES) // (SPOTS - 1))
+        if len(raw) <= SPOTS * SPOT_BYTES:
+            digest.update(raw.tobytes())
+            return digest.hexdigest()
+        step = (len(raw) - SPOT_BYTES) // (SPOTS - 1)
         for start in range(0, len(raw), step):
             digest.update(raw[start : start + SPOT_BYTES].tobytes())
         return digest.hexdigest()

@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from neox.data.batching import Masking
 
+from neox.data.batching import Masking
 from neox.data.errors import DataError
 from neox.data.loader import Geometry, Loader
 from neox.data.order_inputs import OrderInputs, OrderMismatch, require_same_order

@@ -9,7 +9,7 @@ import pytest
 
 from neox.data import sources
 from neox.data.errors import DataError
-from neox.data.map_cache import cache_folders, cached_maps
+from neox.data.map_cache import _read, cache_folders, cached_maps
 from neox.data.sources import OrderRequest, SplitSource, open_split
 from neox.data.splits import Part
 from tests.data.files import numbered, write_tokens
@@ -119,3 +119,17 @@ def test_no_token_at_all(tmp_path):
 def test_seed_that_the_generator_refuses(prefix):
     with pytest.raises(DataError, match="seed: -1 is outside"):
         read(prefix, OrderRequest(samples=20, seq_length=8, seed=-1))
+
+
+@pytest.mark.parametrize("dtype", ["<i4", "<i8", "<u4", "|u1"])
+@pytest.mark.parametrize("shape", [(7,), (5, 2), (1,), (1, 2)])
+def test_small_maps_are_read_as_numpy_reads_them(tmp_path, dtype, shape):
+    array = np.arange(np.prod(shape)).astype(dtype).reshape(shape)
+    np.save(tmp_path / "a.npy", array)
+    read = _read(tmp_path / "a.npy")
+    assert read.dtype == array.dtype and np.array_equal(read, np.load(tmp_path / "a.npy"))
+    whole = (tmp_path / "a.npy").read_bytes()
+    for cut in (whole[:-1], whole[:60], b""):
+        (tmp_path / "a.npy").write_bytes(cut)
+        with pytest.raises(ValueError):
+            _read(tmp_path / "a.npy")

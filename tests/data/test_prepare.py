@@ -80,7 +80,7 @@ def test_killed_and_started_again_gives_the_same_bytes(vocabulary, lines, tmp_pa
     for attempt in range(14):
         output = tmp_path / f"k{attempt}"
         command = [sys.executable, script]
-        command += arguments(vocabulary, lines, output, "--chunk-mb", "0.0001")
+        command += arguments(vocabulary, lines, output, "--chunk-mb", "0.0003")
         while True:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
             parts = output.with_name(f"{output.name}_text_document.parts")
