@@ -15,6 +15,7 @@ class Needs:
     gpus: bool = True  # uses the node's GPUs, where it has some
     data: bool = True  # reads the token files that the config names
     checkpoint: bool = False  # reads a checkpoint
+    compiler: bool = False  # runs the compiler of the site's [toolchain]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class JobKind:
 
     name: str = field(metadata=NOT_IN_FILE)  # the file's stem
     title: str  # one line: what it does
-    # arguments of `neox`; "{run_yml}" stands for the config file, {run} for the run directory
+    # arguments of `neox`; "{run_yml}" stands for the config file, {run} for the run directory, {cc}
+    # and {arch} for the compiler and the architectures of the site
     entry: tuple[str, ...]
     ranks: Literal["per-gpu", "per-node", "one"] = "per-gpu"  # how many processes run the entry
     needs: Needs = Needs()

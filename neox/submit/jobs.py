@@ -10,7 +10,11 @@ from neox.sites.typed import Builder
 from neox.submit.job_kind import JobKind
 
 # the subcommands of `neox` that do something for a job
-COMMANDS = ("train", "evaluate", "generate", "data", "tokenizer", "convert", "preflight")
+COMMANDS = (
+    "train", "evaluate", "generate", "data", "tokenizer", "convert", "preflight", "kernels",
+)  # fmt: skip
+# in a word of the entry: the run directory; compiler and architectures of the site's [toolchain]
+PLACEHOLDERS = ("{run}", "{cc}", "{arch}")
 RUN_YML = "{run_yml}"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -47,10 +51,12 @@ def _check_word(word: Value, text: str, report: Report) -> None:
     """Words are quoted when they are printed, so only placeholders have to be looked at."""
     if _CONTROL.search(text):
         report.add(word.where, f"{word.path}: {text!r} holds a control character")
-    unknown = set(_PLACEHOLDER.findall(text)) - {RUN_YML, "{run}"}
+    unknown = set(_PLACEHOLDER.findall(text)) - {RUN_YML, *PLACEHOLDERS}
     for placeholder in sorted(unknown):
         report.add(
-            word.where, f"{word.path}: {placeholder} is not known; there are {RUN_YML}, {{run}}"
+            word.where,
+            f"{word.path}: {placeholder} is not known; there are "
+            f"{', '.join((RUN_YML, *PLACEHOLDERS))}",
         )
     if RUN_YML in text and text != RUN_YML:
         report.add(word.where, f"{word.path}: {RUN_YML} stands alone, as a whole argument")

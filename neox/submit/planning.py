@@ -1,5 +1,6 @@
 """From a site, a job kind, a config and a request to the plan, or to all that is wrong with it."""
 
+import re
 from pathlib import Path
 
 from neox.config.given import Given
@@ -25,6 +26,8 @@ from neox.submit.sizing import Sized, size
 from neox.submit.walltime import save_interval_warning
 from neox.submit.watch import watch_limits
 
+_PLACEHOLDER = re.compile(r"\{[a-z]+\}")  # of an entry's word
+
 
 def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Plan:
     """Everything about a job that can be known before it is queued.
@@ -39,6 +42,7 @@ def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Pl
         raise PlanError([f"{site.name}: {error}"]) from None
     except ConfigErrors as errors:
         raise PlanError(str(problem) for problem in errors.problems) from None
+    _require_compiler(site, job)
     case = Case(site=site, job=job, given=given, base=base)
     sized = size(case, request)
     if not isinstance(sized, Sized):
@@ -69,7 +73,7 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Headed) -> Plan:
         run=RunPaths(root),
         layout=sized.places,
         geometry=sized.geometry,
-        entry=_entry(job, root),
+        entry=_entry(site, job, root),
         launch=sized.launch,
         preflight=sized.preflight,
         spare_nodes=request.spare_nodes,
@@ -94,8 +98,23 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Headed) -> Plan:
     )
 
 
-def _entry(job: JobKind, root: Path) -> Entry:
-    argv = tuple(word.replace("{run}", str(root)) for word in job.entry)
+def _require_compiler(site: Profile, job: JobKind) -> None:
+    if job.needs.compiler and (site.toolchain.cc is None or not site.toolchain.arch):
+        raise PlanError(
+            [
+                f"{site.name} names no compiler and architectures in [toolchain]: there is nothing "
+                "to build, and the torch references run there"
+            ]
+        )
+
+
+def _entry(site: Profile, job: JobKind, root: Path) -> Entry:
+    known = {
+        "{run}": str(root),
+        "{cc}": site.toolchain.cc or "",
+        "{arch}": ",".join(site.toolchain.arch),
+    }
+    argv = tuple(_PLACEHOLDER.sub(lambda m: known.get(m[0], m[0]), word) for word in job.entry)
     match job.ranks:
         case "per-gpu":
             return Entry(argv=argv, per="gpu")

@@ -41,6 +41,7 @@ def test_the_shipped_kinds() -> None:
     assert jobs["evaluate"].seconds == 1800
     assert not jobs["evaluate"].chain
     assert not jobs["prepare-data"].needs.gpus
+    assert jobs["build-kernels"].needs.compiler
 
 
 def test_a_kind_of_ones_own(tmp_path: Path) -> None:
@@ -97,4 +98,4 @@ def test_show(
     assert job_show.main(["show", "finetune"]) == 0
     assert "config        finetune = True" in capsys.readouterr().out
     assert job_show.main(["show", "trian"]) == 2
-    assert "no job named 'trian'; there are: bad, convert" in capsys.readouterr().err
+    assert "no job named 'trian'; there are: bad, build-kernels" in capsys.readouterr().err
