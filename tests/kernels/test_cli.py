@@ -1,0 +1,60 @@
+"""`neox kernels` as a person types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neox.kernels import cli
+from neox.kernels.sources import sources
+from neox.ops.library import ABI
+from tests.kernels.compilers import environ, fake_nvcc
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fake_nvcc(tmp_path / "tools")
+    for name, value in environ(tmp_path / "tools").items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def test_build_for_a_site_and_list(tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["build", "--site", "perlmutter"]) == 0
+    store = tools / "tools" / ".cache" / "neox" / "kernels"
+    (manifest,) = store.glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["architectures"] == ["sm_80"]
+    capsys.readouterr()
+    assert cli.main(["list"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{manifest.parent.name}  sm_80  Cuda compilation tools")
+    assert line.endswith("  current")
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["build"], "for which GPUs? say --arch sm_90 (or another), or --site SITE"),
+        (["build", "--site", "local"], "local has no [toolchain]"),
+        (["build", "--site", "nowhere"], "no site named 'nowhere'"),
+        (["build", "--arch", "sm_90", "--cc", "/no/nvcc"], "/no/nvcc: no such compiler on PATH"),
+        (["test", "--into", "/nowhere"], "torch sees no GPU"),
+    ],
+)
+def test_refusals_are_one_line(
+    tools: Path, capsys: pytest.CaptureFixture[str], argv: list[str], complaint: str
+) -> None:
+    assert cli.main(argv) == 4
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert said.count("\n") == 1
+
+
+def test_an_untested_architecture_is_named(tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tools / "tools" / "pieces" / "70").write_bytes(b"")
+    assert cli.main(["build", "--arch", "sm_70"]) == 4  # the stand-in has no code for it
+    assert "sm_70: not compiled by NeoX's own tests" in capsys.readouterr().out
+
+
+def test_python_and_the_header_speak_the_same_interface() -> None:
+    assert sources().abi == ABI
