@@ -71,6 +71,14 @@ def feed_forward_width(model: Model) -> int:
     return round_up(width, model.mlp_multiple_of)
 
 
+def gated_widths_disagree(model: Model) -> bool:
+    """Would GPT-NeoX's two matrices of a gated block not fit together?"""
+    both = int(inner_width(model) * 2 / 3)
+    multiple = model.mlp_multiple_of
+    first, second = round_up(both, 2 * multiple), round_up(both // 2, multiple)
+    return model.activation in GATED and first != 2 * second
+
+
 def padded_vocabulary(vocab_size: int, divisible_by: int, tensor_ranks: int) -> int:
     """Rows of the embedding: a multiple of `divisible_by` x `tensor_ranks`."""
     return round_up(vocab_size, divisible_by * tensor_ranks)

@@ -98,6 +98,8 @@ def _shelf_name(file: Path) -> str:
 
 
 def _close_to(file: Path) -> str:
+    if file.suffix == ".py":
+        return "; what runs is a job kind, not a script: --job train, evaluate or generate"
     shelf = shipped("configs")
     names = [str(path.relative_to(shelf).with_suffix("")) for path in shelf.rglob("*.yml")]
     wanted = _shelf_name(file).removesuffix(".yml")

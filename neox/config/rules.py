@@ -5,10 +5,12 @@ from collections.abc import Callable
 from neox.config.data_rules import DATA_RULES
 from neox.config.derive import Findings, config_value
 from neox.config.derive_ranks import stages
+from neox.config.kernel_rules import KERNEL_RULES
 from neox.config.layers import (
     PatternError,
     divisors,
     feed_forward_width,
+    gated_widths_disagree,
     kinds_named,
     layer_kinds,
 )
@@ -115,6 +117,14 @@ def _shapes(config: RunConfig, findings: Findings) -> None:
         fits = _nearest_divisor(width, tensor)
         message = f"{tensor} does not divide the feed-forward width {width}; {fits} would"
         findings.add("model_parallel_size", message)
+    if gated_widths_disagree(model):
+        inner = model.intermediate_size
+        assert inner is not None
+        message = (
+            f"{inner} does not divide among the three matrices of a gated block; write three times "
+            f"the width that is meant: {3 * inner} for {inner}, {3 * width} for {width}"
+        )
+        findings.add("intermediate_size", message)
     if positions < length:
         message = f"{positions} is below seq_length: {length}; it must be at least that"
         findings.add("max_position_embeddings", message)
@@ -214,6 +224,7 @@ _RULES: tuple[Check, ...] = (
     _zero,
     _loss,
     *DATA_RULES,
+    *KERNEL_RULES,
     _extra_args,
 )
 

@@ -282,8 +282,8 @@ MEANT = {"gas": "gradient_accumulation_steps", "save-interval": "checkpoint_fact
     keys=st.lists(st.sampled_from(sorted(EVERY)), min_size=1, unique=True),
     breaks=st.lists(
         st.sampled_from([" ", "\n  ", "\n\n  ", "  # {}\n  ", "\n  # {}\n  "]),
-        min_size=16,
-        max_size=16,
+        min_size=17,
+        max_size=17,
     ),
     last_comma=st.booleans(),
     tight=st.booleans(),

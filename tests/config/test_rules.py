@@ -83,6 +83,16 @@ def test_data_paths_go_together(resolved: Resolver) -> None:
         resolved("train_data_weights=[1]")
 
 
+def test_a_gated_block_has_one_width(resolved: Resolver) -> None:
+    """Mistral's file in GPT-NeoX: 9,558 and 4,778 columns, an error at the first product."""
+    gated = ("activation=swiglu", "hidden_size=4096", "num_attention_heads=32")
+    with pytest.raises(ConfigErrors, match="43008 for 14336, 14334 for 4778"):
+        resolved(*gated, "intermediate_size=14336")
+    resolved(*gated, "intermediate_size=43008")
+    resolved(*gated, "intermediate_size=14336", "mlp_multiple_of=14336")
+    resolved("intermediate_size=14336")  # gelu has one matrix less
+
+
 PAIRS = (
     "dataset_impl=pairwise",
     "train_impl=dpo",

@@ -34,6 +34,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest(typed: str, meant: str) ->
         load([Path(typed)])
 
 
+def test_a_script_of_gpt_neoxs_is_answered_with_the_job_kind() -> None:
+    with pytest.raises(ConfigErrors, match="a job kind, not a script: --job train, evaluate or"):
+        load([Path("train.py"), Path("20B")])
+
+
 def test_a_path_far_from_every_name_is_only_not_there() -> None:
     with pytest.raises(ConfigErrors, match=r"no such file$"):
         load([Path("/somewhere/else/entirely.yml")])
