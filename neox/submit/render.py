@@ -9,6 +9,7 @@ a script is an error. Jinja2 is imported only when something is rendered.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,14 @@ def render_array(plan: Plan, page: "ArrayPage") -> str:
 
 def _templates(plan: Plan) -> "Environment":
     """Ours, and behind them those of a plugin's scheduler."""
+    return _environment(scheduler(plan.site.scheduler.kind).templates)
+
+
+@cache
+def _environment(brought: Path | None) -> "Environment":
+    """Kept for the next script: a template is read and compiled once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
-    brought = scheduler(plan.site.scheduler.kind).templates
     return Environment(
         loader=FileSystemLoader([shipped("templates"), *([brought] if brought else [])]),
         undefined=StrictUndefined,
