@@ -16,6 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SITES = ROOT / "tests" / "testbed" / "sites"
 STAND_IN = Path(__file__).with_name("stand_in_rank.py")
 
+# what a preflight comes to, without starting Python in every rank; "unfit.NODE" makes one bad
+LOOK = (
+    'run_yml=${*:(-2):1}; cd "${run_yml%/*}/../../state"; '
+    "[[ ! -e unfit.$NEOX_NODE ]] || why=.why; "
+    'echo "its GPU 3 is gone" >"preflight.$NEOX_JOB_ID/$NEOX_NODE${why-}"'
+)
+
 
 def wait_until(what: str, ready: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
@@ -68,6 +75,7 @@ class Desk:
         path = self.folder / f"python-{act}"
         path.write_text(
             "#!/bin/bash\n"
+            f'[[ "$*" == *"neox.run.cli preflight"* ]] && {{ {LOOK}; exit 0; }}\n'
             f'export PYTHONPATH={ROOT}\n[[ "$*" == *"neox.run.cli train"* ]] &&\n'
             f'  exec {sys.executable} {STAND_IN} {act} "${{@: -1}}"\n'
             f'exec {sys.executable} "$@"\n'

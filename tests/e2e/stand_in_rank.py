@@ -2,6 +2,7 @@
 
 The first argument says what to do; the second is the run.yml that job.sh passed.
     leave   save at once, then leave 0 to 6 seconds later, by rank, with code 0
+    at-once save, and leave with code 0
     wait    live until state/stop is there, then save and leave
     fail    note a failure with code 3, and leave with it
     fail-alone   as fail, in the last rank; the others wait for it
@@ -48,7 +49,9 @@ def linger(phase: str) -> None:
         time.sleep(3)
 
 
-if act == "leave":
+if act == "at-once":
+    save(1)
+elif act == "leave":
     save(1)
     time.sleep(6 * rank.rank / max(1, rank.world_size - 1))
 elif act == "fail" or (act == "fail-alone" and rank.rank == rank.world_size - 1):

@@ -261,3 +261,29 @@ def test_a_hang_is_found_with_its_stacks_and_the_next_link_tries(desk: Desk) -> 
     assert "a hang: no sign of life for 3 s (phase step, step 7)" in log
     for rank in range(4):
         assert f"[n{1 + rank // 2}:{rank}]   File " in log, log
+
+
+def test_a_bad_node_is_found_and_the_next_link_goes_on_without_it(desk: Desk) -> None:
+    """The waiting link is kept off it by Slurm, and a new one too; a spare node saves the link."""
+    words = (*desk.site, "--name", "bad", "tiny.yml", "--nodes", "3", "--chain", "2")
+    desk.neox_submit(*words, "--python", desk.python("at-once"))
+    run = RunPaths(desk.folder / "runs" / "bad")
+    (run.state / "unfit.n2").touch()
+    desk.neox_submit("submit", str(run.root))
+    first, second = job_ids(run)
+    desk.wait_for_end(run, 120)
+    assert "job.sh: preflight: n2: its GPU 3 is gone" in run.job_log(first).read_text()
+    assert not ranks_seen(run, first)
+    seen = ranks_seen(run, second)
+    assert {seen[rank]["node"] for rank in range(6)} == {"n1", "n3", "n4"}
+    assert desk.status(run)["bad_nodes"] == {"n2": f"its GPU 3 is gone (job {first})"}
+    assert [link["code"] for link in desk.links(run)] == [75, 85]
+    (run.state / "unfit.n3").touch()  # of the three that are left one more, and one to spare
+    run.bad_nodes.write_text("")
+    (run.state / "unfit.n2").unlink()
+    again = (*words, "--continue", "--spare-nodes", "1", "--python", desk.python("at-once"))
+    desk.neox_submit(*again, "--yes", "--chain", "1")
+    desk.wait_for_end(run, 120)
+    third = job_ids(run)[-1]
+    seen = ranks_seen(run, third)
+    assert {seen[rank]["node"] for rank in range(6)} == {"n1", "n2", "n4"}

@@ -30,6 +30,7 @@ def test_the_shipped_kinds() -> None:
         "generate",
         "prepare-data",
         "convert",
+        "preflight",
     }
     assert jobs["train"].entry == ("train", "{run_yml}")
     assert jobs["train"].ranks == "per-gpu"
