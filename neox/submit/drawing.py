@@ -12,6 +12,7 @@ from neox.sites.ranges import parse_cores, print_cores
 from neox.sites.times import print_time
 from neox.submit.layout import RankPlace
 from neox.submit.plan import Geometry, Plan
+from neox.submit.profiling_review import is_profiled, which_ranks
 
 COLOURS = 8  # ranks beyond it begin with the first colour again
 CORES_IN_ROW = 16
@@ -34,6 +35,7 @@ class Box:
     colour: str
     text: str = ""
     title: str = ""  # what a pointer that rests on it reads
+    outlined: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class GridFigure:
     width: float
     height: float
     folded: str  # what is left out, in words
+    outlined: str  # what an outline means; empty where there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +213,7 @@ def grid_figure(plan: Plan) -> GridFigure | None:
         width=left + len(replicas) * GRID_CELL,
         height=top + len(stages) * GRID_CELL,
         folded=_folded(cut),
+        outlined=f"Outlined: {which_ranks(plan.profile)}." if plan.profile else "",
     )
 
 
@@ -229,6 +233,7 @@ def _cell(plan: Plan, stage: int | None, data: int | None, x: float, y: float) -
     last = first + cut.tensor - 1
     ranks = str(first) if first == last else f"{first}-{last}"
     node = first // plan.ranks_per_node
+    recorded = any(is_profiled(plan, rank) for rank in range(first, last + 1))
     return Box(
         x=x,
         y=y,
@@ -237,6 +242,7 @@ def _cell(plan: Plan, stage: int | None, data: int | None, x: float, y: float) -
         colour=_colour(node),
         text=ranks,
         title=f"rank {ranks}: stage {stage}, replica {data}, node {node}",
+        outlined=recorded,
     )
 
 

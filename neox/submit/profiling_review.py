@@ -58,6 +58,18 @@ def profiled_ranks(plan: Plan) -> int:
             return plan.ranks
 
 
+def is_profiled(plan: Plan, rank: int) -> bool:
+    if plan.profile is None:
+        return False
+    match plan.profile.ranks.which:
+        case "named":
+            return rank in plan.profile.ranks.named
+        case "one-per-node":
+            return rank % plan.ranks_per_node == 0
+        case "all":
+            return True
+
+
 def profile_file(profiling: Profiling) -> str:
     """As the run directory has it."""
     stem = "profiles/JOBID.rank-N"
@@ -99,6 +111,4 @@ def kernels(config: RunConfig, cut: Geometry | None) -> float:
 
 
 def _mb(size: float) -> str:
-    if size >= 1e9:
-        return f"{size / 1e9:,.2g} GB"
-    return f"{size / 1e6:,.2g} MB"
+    return f"{size / 1e9:,.2g} GB" if size >= 1e9 else f"{max(1.0, size / 1e6):,.0f} MB"

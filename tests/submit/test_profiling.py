@@ -284,14 +284,16 @@ def test_a_hung_rank_prints_its_stack_through_the_profiler(nsys: Machine) -> Non
     """USR1 goes to Python, and not to nsys alone, which would die of it."""
     profiled(nsys, "local")
     job = nsys.start(FAKE_END="hang", FAKE_RANK="0")
-    nsys.wait_for("phase.step.0")
-    rank = next(pid for pid in children(job.pid) if "rank.sh" in command(pid))
-    os.kill(rank, signal.SIGUSR1)
-    log = nsys.run / "logs"
-    until(lambda: any("waits_for_its_peers" in f.read_text() for f in log.iterdir()), "no stack")
-    assert job.poll() is None
-    job.send_signal(signal.SIGTERM)
-    job.communicate(timeout=40)
+    try:
+        nsys.wait_for("phase.step.0")
+        rank = next(pid for pid in children(job.pid) if "rank.sh" in command(pid))
+        os.kill(rank, signal.SIGUSR1)
+        logs = (nsys.run / "logs").iterdir
+        until(lambda: any("most recent call" in log.read_text() for log in logs()), "no stack")
+        assert job.poll() is None
+    finally:
+        job.send_signal(signal.SIGTERM)
+        job.communicate(timeout=40)
 
 
 def children(pid: int) -> list[int]:

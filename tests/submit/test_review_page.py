@@ -166,3 +166,13 @@ def test_memory_bars_are_to_scale_and_end_where_the_gpu_does() -> None:
 def test_no_memory_is_drawn_where_it_is_not_known() -> None:
     plan = dataclasses.replace(plan_for("slurm", 1), geometry=None)
     assert memory_figure(plan) is None and grid_figure(plan) is None
+
+
+def test_recorded_ranks_are_outlined_and_their_files_named(tmp_path: Path) -> None:
+    ranks = ("--profile", "torch", "--profile-ranks", "0,3")
+    page = page_of(tmp_path, "num_gpus=2", "--nodes", "2", *ranks)
+    assert page.count(' outlined"') == 2
+    text = Elements(page).text
+    assert "Outlined: torch on ranks 0, 3, steps 10-12." in text
+    assert "profiles/JOBID.rank-N.steps-10-12.json.gz: estimate, about" in text
+    assert 'outlined"' not in page_of(tmp_path, "num_gpus=2", "--nodes", "2")
