@@ -94,8 +94,9 @@ class Encoder:
         documents = list[tuple[Ids, ...]]()
         for one in read:
             rows = list[Ids]()
-            for _ in self._settings.keys:
-                found = next(ids)
+            for text in one.texts:
+                # an empty text is no document, even where a vocabulary would begin it with a token
+                found = next(ids) if text else next(ids)[:0]
                 rows += [found and found + self._end, *one.reward]
             documents.append(tuple(rows))
         return documents

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import tokenizers
-from tokenizers import models, pre_tokenizers
+from tokenizers import models, pre_tokenizers, processors
 
 from neox.data import cli
 from neox.data.token_file import TokenFile
@@ -40,7 +40,13 @@ def library():
     text = [
         f"assistant user system {i} Hello there, what is {i}? [INST] [/INST]" for i in range(99)
     ]
-    return train_bpe(text, 400)
+    trained = train_bpe(text, 400)
+    # as LLaMA's: a text gets a token in front, and a conversation, whose template says it, does not
+    end = ("<|endoftext|>", trained.token_to_id("<|endoftext|>"))
+    trained.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[end]
+    )
+    return trained
 
 
 def saved(library, folder, template):

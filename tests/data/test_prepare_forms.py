@@ -193,8 +193,9 @@ def test_shards_and_chunks_depend_on_sizes_alone(tmp_path):
     found = shards(paths, 1000)
     assert [path for shard in found for path in shard.paths] == paths
     assert [len(shard.paths) for shard in found] == [2, 4]
-    for shard in found:
+    for shard, count in zip(found, (4, 7), strict=True):  # 14 lines of 23 bytes fill a chunk
         pieces = list(chunks(shard, 300, ("text",)))
+        assert len(pieces) == count
         assert [piece.number for piece in pieces] == list(range(len(pieces)))
         assert [piece.is_last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
         assert pieces[-1].consumed == shard.size == sum(one.stat().st_size for one in shard.paths)
