@@ -91,9 +91,13 @@ def _layers(config: RunConfig) -> Iterator[str]:
     kinds = dict.fromkeys(layer_kinds(model.attention_config, model.num_layers))
     for kind in kinds:
         if kind not in _EXACT:
-            yield f"attention_config: {kind}: only {' and '.join(_EXACT)} layers are built"
+            built = " and ".join(_EXACT)
+            yield f"attention_config: {kind}: only {built} layers are built, and counted"
     if model.num_kv_heads != model.num_attention_heads:
-        yield f"num_kv_heads: {model.num_kv_heads}: shared key and value heads are not built yet"
+        yield (
+            f"num_kv_heads: {model.num_kv_heads}: shared key and value heads are not built yet, "
+            "and estimates count as many as query heads"
+        )
 
 
 def _shown(value: object) -> str:

@@ -47,6 +47,25 @@ def test_lower_precision_is_close_with_recompute(dtype: torch.dtype) -> None:
     assert all(bool(value.grad.isfinite().all()) for value in model.parameters())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("length", [24, 21])
+def test_documents_of_a_row_are_computed_as_if_alone(dtype: torch.dtype, length: int) -> None:
+    documents = torch.tensor([[0] * 5 + [1] * 3 + [2] * (length - 8), [0] * length])
+    places = torch.tensor([[*range(5), *range(3), *range(length - 8)], [*range(length)]])
+    model = built().to("cuda", dtype)
+    model.recompute = 1
+    there = TOKENS[:, :length].cuda()
+    hidden = model.hidden(there, documents=documents.cuda(), positions=places.int().cuda())
+    found = hidden @ model.output_matrix.T
+    found.float().square().mean().backward()
+    assert all(bool(value.grad.isfinite().all()) for value in model.parameters())
+    with torch.no_grad():
+        apart = [torch.cat([model(one) for one in there[:1].split([5, 3, length - 8], 1)], 1)]
+        expected = torch.cat([*apart, model(there[1:])])
+    bound = 1e-4 if dtype == torch.float32 else 0.02 * float(expected.float().std())
+    assert float((found - expected).float().abs().mean()) < bound
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_greedy_text_is_the_cpus(cached: bool) -> None:
     prompts = [[1, 2, 3], [4], [5, 6, 7, 8, 9]]

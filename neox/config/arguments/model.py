@@ -151,7 +151,7 @@ class Model(Frozen):
     ] = argument(
         "gelu",
         "Nonlinearity of the feed-forward block; the glu kinds are gated.",
-        not_yet="only gelu is built",
+        not_yet="only gelu is built, and estimates count no third matrix of gated kinds",
     )
     bias_gelu_fusion: bool = argument(
         False, "Use GELU's tanh form, which GPT-NeoX's fused kernel computes; false: the exact one."

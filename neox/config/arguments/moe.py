@@ -6,7 +6,7 @@ from typing import Literal
 from neox.config.arguments.argument import argument
 from neox.frozen import Frozen
 
-_MOE = "mixture of experts is not built yet"
+_MOE = "mixture of experts is not built yet, and estimates count one expert"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
