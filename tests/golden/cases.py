@@ -158,11 +158,17 @@ def plan_for(site: str, nodes: int, kind: str = "train") -> Plan:
     return make_plan(profile_of(site, kind), job, given, request)
 
 
-def scripts(case: Case) -> dict[str, str]:
-    """File name to text of this case."""
+def every_script(case: Case) -> dict[str, str]:
+    """File name to text of this case, also of those that are not kept."""
     made = render(plan_for(case.site, case.nodes, case.kind), link=case.link)
-    kept = {f"{case.name}.job.sh": made.job}
-    if KINDS[case.kind].keeps_rank:
-        kept[f"{case.name}.rank.sh"] = made.rank
-        kept |= {f"{case.name}.node.sh": made.node} if made.node else {}
-    return kept
+    every = {f"{case.name}.job.sh": made.job, f"{case.name}.rank.sh": made.rank}
+    return every | ({f"{case.name}.node.sh": made.node} if made.node else {})
+
+
+def is_kept(case: Case, name: str) -> bool:
+    return KINDS[case.kind].keeps_rank or name.endswith(".job.sh")
+
+
+def scripts(case: Case) -> dict[str, str]:
+    """File name to text of what is kept of this case."""
+    return {name: text for name, text in every_script(case).items() if is_kept(case, name)}

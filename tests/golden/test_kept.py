@@ -5,8 +5,7 @@ from itertools import groupby
 
 import pytest
 
-from neox.submit.render import render
-from tests.golden.cases import FOLDER, KINDS, Case, cases, plan_for, scripts
+from tests.golden.cases import FOLDER, Case, cases, every_script, is_kept, plan_for
 
 CASES = tuple(cases())
 SITES = {site: tuple(found) for site, found in groupby(CASES, lambda case: case.site)}
@@ -17,24 +16,21 @@ of_each_site = pytest.mark.parametrize("site", SITES)
 @of_each_site
 def test_scripts_are_the_ones_kept(site: str) -> None:
     """After a change that is meant: python -m tests.golden.update, and read the diff."""
-    wanted = {name: text for case in SITES[site] for name, text in scripts(case).items()}
     kept = {f"{site}/{file.name}": file.read_text() for file in FOLDER.glob(f"{site}/*.sh")}
-    assert kept.keys() == wanted.keys()
-    for name, text in wanted.items():
-        assert text == kept[name], name
+    wanted = set()
+    for case in SITES[site]:
+        for name, text in every_script(case).items():
+            if is_kept(case, name):
+                wanted.add(name)
+                assert text == kept.get(name), name
+            else:
+                of_train = kept[name.replace(f"-{case.kind}.", "-train.")]
+                assert text.replace(f"links/{case.link}\n", "links/1\n") == of_train, name
+    assert kept.keys() == wanted
 
 
 def test_no_other_site_is_kept() -> None:
     assert {file.parent.name for file in FILES} == set(SITES)
-
-
-@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not kind.keeps_rank])
-def test_a_rank_script_that_is_not_kept_is_that_of_train(kind: str) -> None:
-    for case in CASES:
-        if case.kind == kind:
-            made = render(plan_for(case.site, case.nodes, kind), link=case.link)
-            first = made.rank.replace(f"links/{case.link}\n", "links/1\n")
-            assert first == (FOLDER / f"{case.site}/{case.nodes}-train.rank.sh").read_text()
 
 
 @pytest.mark.slow
