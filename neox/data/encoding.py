@@ -95,9 +95,9 @@ class Encoder:
         for one in read:
             rows = list[Ids]()
             for text in one.texts:
-                # an empty text is no document, even where a vocabulary would begin it with a token
-                found = next(ids) if text else next(ids)[:0]
-                rows += [found and found + self._end, *one.reward]
+                found = next(ids)
+                # an empty text is no document, even where a vocabulary begins it with a token
+                rows += [found + self._end if text and found else [], *one.reward]
             documents.append(tuple(rows))
         return documents
 
