@@ -1,11 +1,12 @@
 # make demo    install, prepare text, render a job, train it on this machine, resume it, sample
 # make test    everything, the real Slurm included where it can be installed
+# make test-gpu  kernels built, all GPU tests, benches; a log with commit and card
 # make check   formatting, types, and the walls between the rooms
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check goldens docs clean
+.PHONY: demo test test-gpu check goldens docs clean
 
 # one stamp per set of extras, so that a login-node install stays a login-node install
 $(VENV)/.engine: setup.cfg setup.py
@@ -22,6 +23,11 @@ demo: $(VENV)/.engine
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# on a machine with a GPU; its own Python may hold a torch that fits: make test-gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+test-gpu:
+	$(GPU_PYTHON) -m tests.gpu test-gpu.log
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

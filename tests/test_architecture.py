@@ -21,6 +21,7 @@ def test_the_environment_is_read_at_the_edges_only() -> None:
         "neox/data/inspect_cli.py",  # NO_COLOR
         "neox/data/parts.py",  # tells tokenizers to keep to one core, and reads nothing
         "neox/data/prepare_cli.py",  # a rank of a job, as run/jobs.py is
+        "neox/kernels/cli.py",
         "neox/run/jobs.py",
         "neox/submit/cli.py",
         "neox/submit/edge.py",
