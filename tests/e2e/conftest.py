@@ -4,29 +4,50 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.e2e.jobs import Desk, environment
 from tests.testbed.daemons import BedError
-from tests.testbed.slurm import SlurmCluster
+from tests.testbed.slurm import CloudController, SlurmCluster
 from tests.testbed.ssh import SshNodes
+
+FRONTIER_NODES = 9408
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[SlurmCluster]:
-    """Four nodes of Frontier's shape. NEOX_REQUIRE_SLURM=1 makes its absence a failure."""
+    """Four nodes like Frontier's, two DGX. NEOX_REQUIRE_SLURM=1 makes its absence a failure."""
     folder = Path(tempfile.mkdtemp(prefix="neox-slurm-"))
     folder.chmod(0o711)  # munge's socket must be reachable for all, and pytest's folders are not
     cluster = SlurmCluster(folder)
     try:
         cluster.up()
     except BedError as error:
-        if os.environ.get("NEOX_REQUIRE_SLURM") == "1":
-            pytest.fail(f"NEOX_REQUIRE_SLURM=1 and no Slurm: {error}")
-        pytest.skip(f"no Slurm test bed: {str(error).splitlines()[0]}")
+        _no_slurm(error)
     yield cluster
     cluster.down()
+
+
+@pytest.fixture(scope="session")
+def frontier_controller() -> Iterator[CloudController]:
+    """Slurm's controller with as many nodes as Frontier has, none of them started."""
+    folder = Path(tempfile.mkdtemp(prefix="neox-cloud-"))
+    folder.chmod(0o711)
+    controller = CloudController(folder, FRONTIER_NODES)
+    try:
+        controller.up()
+    except BedError as error:
+        _no_slurm(error)
+    yield controller
+    controller.down()
+
+
+def _no_slurm(error: BedError) -> NoReturn:
+    if os.environ.get("NEOX_REQUIRE_SLURM") == "1":
+        pytest.fail(f"NEOX_REQUIRE_SLURM=1 and no Slurm: {error}")
+    pytest.skip(f"no Slurm test bed: {str(error).splitlines()[0]}")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""A real Slurm with four nodes and accounting on one machine, for tests; `python -m
+"""A real Slurm with six nodes and accounting on one machine, for tests; `python -m
 tests.testbed.slurm up DIR | down DIR` for a look around.
 
-Each slurmd lives in its own UTS and mount namespace, so that `hostname` says n1 to n4 and the
+Each slurmd lives in its own UTS and mount namespace, so that `hostname` says n1 to d2 and the
 names resolve inside jobs. Everything lies in one folder; only pids noted there are ever stopped.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.testbed import packages, slurm_conf
 from tests.testbed.daemons import BedError, Daemons, answers, call, wait_for
-from tests.testbed.slurm_conf import NODES, Places, node_names
+from tests.testbed.slurm_conf import PORTS, SHAPES, Places, node_names
 
 COMMANDS = ("slurmctld", "slurmd", "srun", "munged", "slurmdbd", "mariadbd", "unshare", "cc")
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -30,7 +30,7 @@ class SlurmCluster:
     def __init__(self, folder: Path) -> None:
         user = pwd.getpwuid(os.getuid()).pw_name
         host = socket.gethostname().partition(".")[0]
-        self.at = Places(folder=folder.resolve(), user=user, host=host, port=_free_ports(NODES + 3))
+        self.at = Places(folder=folder.resolve(), user=user, host=host, port=_free_ports(PORTS))
         self.daemons = Daemons(self.at.folder)
 
     @property
@@ -76,8 +76,8 @@ class SlurmCluster:
         """Until no job is left and every node is free."""
 
         def idle() -> bool:
-            free = call(["sinfo", "-h", "-N", "-p", "batch", "-t", "idle", "-o", "%N"], self.env)
-            return len(set(free.split())) == NODES
+            free = call(["sinfo", "-h", "-N", "-t", "idle", "-o", "%N"], self.env)
+            return set(free.split()) == set(node_names())
 
         wait_for("idle nodes", idle, seconds)
 
@@ -125,7 +125,7 @@ class SlurmCluster:
         (folder / "gres.conf").write_text(slurm_conf.gres_conf(self.at))
         version = call([_sbin("slurmd"), "-V"]).split()[-1]
         (folder / "cgroup.conf").write_text(slurm_conf.cgroup_conf(version))
-        for gpu in range(len(slurm_conf.GPU_CORES)):
+        for gpu in range(max(len(shape.gpu_cores) for shape in SHAPES)):
             (folder / "dev" / f"gpu{gpu}").symlink_to("/dev/null")
         prolog = folder / "task_prolog"
         prolog.write_text(f"#!/bin/sh\necho export LD_PRELOAD={output}\n")
@@ -197,9 +197,11 @@ class SlurmCluster:
         wait_for("slurmctld", lambda: answers(["scontrol", "ping"], self.env), 60)
 
     def _nodes(self) -> None:
-        pretend = {"HWLOC_SYNTHETIC": slurm_conf.TOPOLOGY, "LD_PRELOAD": str(self.at.affinity)}
-        for node in node_names():
-            self._in_node(node, pretend, [_sbin("slurmd"), "-N", node])
+        preload = {"LD_PRELOAD": str(self.at.affinity)}
+        for shape in SHAPES:
+            pretend = {"HWLOC_SYNTHETIC": shape.topology, **preload}
+            for node in shape.names:
+                self._in_node(node, pretend, [_sbin("slurmd"), "-N", node])
         for node in node_names():
             self.daemons.note_from(f"slurmd-{node}", self.at.folder / f"slurmd-{node}.pid")
         self.wait_idle(60)
@@ -219,6 +221,28 @@ class SlurmCluster:
             tail = path.read_text(errors="replace").splitlines()[-4:]
             ends += [f"--- {path.name}", *tail] if tail else []
         return "\n".join(ends)
+
+
+class CloudController(SlurmCluster):
+    """A controller without a node that runs: it says whether a whole machine's job would start."""
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        super().__init__(folder)
+        self.nodes = nodes
+
+    def _configuration(self) -> None:
+        self.at.conf.write_text(slurm_conf.cloud_conf(self.at, self.nodes))
+        (self.at.folder / "cgroup.conf").write_text("")
+
+    def _accounting(self) -> None:
+        """None: who pays is not what is asked."""
+
+    def _nodes(self) -> None:
+        def known() -> bool:
+            count = call(["sinfo", "-h", "-p", "batch", "-o", "%D"], self.env)
+            return sum(map(int, count.split())) == self.nodes
+
+        wait_for("nodes of the cloud", known, 60)
 
 
 def _sbin(name: str) -> str:

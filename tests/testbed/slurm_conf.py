@@ -1,18 +1,21 @@
-"""The configuration of a pretended cluster: four nodes with the shape of Frontier's and LUMI's.
+"""The configuration of a pretended cluster: four nodes like Frontier's and LUMI's, two of a DGX.
 
-Both machines have the same node (one 64-core EPYC, eight GCDs, the first core of each L3 kept for
-the system), so one cluster with both centres' partitions and accounts serves for either's scripts.
+Frontier and LUMI have the same node (one 64-core EPYC, eight GCDs, the first core of each L3 kept
+for the system), so one cluster with both centres' partitions and accounts serves for either's
+scripts. A DGX H100 has two Xeons of 56 cores, four GPUs beside each, and keeps no core for itself.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-NODES = 4
-GPU_CORES = ("48-55", "56-63", "16-23", "24-31", "0-7", "8-15", "32-39", "40-47")
-# a core's second thread is core + 64: what hwloc has to be told to pretend
-TOPOLOGY = "pack:1 numa:4 l3:2 core:8 pu:2(indexes=2*64:64*1)"
+NODES = 4  # in the partition `batch`
 # in Slurm's own numbering (2c, 2c+1) the threads of cores 0, 8, 16 ...
 KEPT_FREE = ",".join(f"{16 * i},{16 * i + 1}" for i in range(8))
+FRONTIER_GPUS = ("48-55", "56-63", "16-23", "24-31", "0-7", "8-15", "32-39", "40-47")
+FRONTIER_NODE = (
+    "CPUs=128 Boards=1 SocketsPerBoard=8 CoresPerSocket=8 ThreadsPerCore=2 RealMemory=512000 "
+    f"TmpDisk=0 Gres=gpu:8 Feature=gpu,nvme CpuSpecList={KEPT_FREE}"
+)
 ACCOUNTS = ("proj123", "abc123", "project_465000001")
 PARTITIONS = (
     "batch Default=YES MaxTime=02:00:00",
@@ -31,7 +34,7 @@ class Places:
     folder: Path
     user: str
     host: str
-    port: int  # the first of NODES + 3
+    port: int  # the first of PORTS
 
     @property
     def conf(self) -> Path:
@@ -46,22 +49,80 @@ class Places:
         return self.folder / "fake_affinity.so"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Nodes that are alike."""
+
+    names: tuple[str, ...]
+    hardware: str  # as slurm.conf says it
+    topology: str  # as hwloc is told to pretend it: a core's second thread is core + cores
+    gpu_cores: tuple[str, ...]
+
+    @property
+    def listed(self) -> str:
+        return ",".join(self.names)
+
+
+SHAPES = (
+    Shape(
+        names=tuple(f"n{i}" for i in range(1, NODES + 1)),
+        hardware=FRONTIER_NODE,
+        topology="pack:1 numa:4 l3:2 core:8 pu:2(indexes=2*64:64*1)",
+        gpu_cores=FRONTIER_GPUS,
+    ),
+    Shape(
+        names=("d1", "d2"),
+        hardware="CPUs=224 Boards=1 SocketsPerBoard=2 CoresPerSocket=56 ThreadsPerCore=2 "
+        "RealMemory=2000000 TmpDisk=0 Gres=gpu:8 Feature=gpu",
+        topology="pack:2 numa:1 l3:1 core:56 pu:2(indexes=2*112:112*1)",
+        gpu_cores=("0-55",) * 4 + ("56-111",) * 4,
+    ),
+)
+PORTS = 3 + sum(len(shape.names) for shape in SHAPES)
+
+
 def node_names() -> list[str]:
-    return [f"n{i}" for i in range(1, NODES + 1)]
+    return [name for shape in SHAPES for name in shape.names]
 
 
 def slurm_conf(at: Places) -> str:
-    d = at.folder
-    nodes = "\n".join(
-        f"NodeName=n{i} NodeHostname={at.host} NodeAddr=127.0.1.{i} Port={at.port + 2 + i} "
-        "CPUs=128 Boards=1 SocketsPerBoard=8 CoresPerSocket=8 ThreadsPerCore=2 RealMemory=512000 "
-        f"TmpDisk=0 Gres=gpu:8 Feature=gpu,nvme CpuSpecList={KEPT_FREE}"
-        for i in range(1, NODES + 1)
-    )
-    partitions = "\n".join(
-        f"PartitionName={name} Nodes=n[1-{NODES}] DefaultTime=00:10:00 State=UP {rest}"
+    each = [(name, shape.hardware) for shape in SHAPES for name in shape.names]
+    nodes = [
+        f"NodeName={name} NodeHostname={at.host} NodeAddr=127.0.1.{i} Port={at.port + 2 + i} {what}"
+        for i, (name, what) in enumerate(each, 1)
+    ]
+    usual, dgx = SHAPES
+    partitions = [
+        f"PartitionName={name} Nodes={usual.listed} DefaultTime=00:10:00 State=UP {rest}"
         for name, _, rest in (line.partition(" ") for line in PARTITIONS)
-    )
+    ]
+    partitions.append(f"PartitionName=dgx Nodes={dgx.listed} OverSubscribe=EXCLUSIVE State=UP")
+    accounting = f"""\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={at.port + 1}
+AccountingStoragePass={at.munge_socket}
+AccountingStorageEnforce=associations,limits,qos
+"""
+    return "".join([_common(at), accounting, *(f"{line}\n" for line in (*nodes, *partitions))])
+
+
+def cloud_conf(at: Places, nodes: int) -> str:
+    """A controller alone, with a whole machine of nodes that the cloud has not started yet."""
+    return f"""\
+{_common(at)}\
+PrivateData=cloud
+ResumeProgram=/bin/true
+SuspendProgram=/bin/true
+SuspendTime=300
+MaxNodeCount={nodes + 10}
+NodeName=c[00001-{nodes:05}] {FRONTIER_NODE} State=CLOUD
+PartitionName=batch Default=YES Nodes=c[00001-{nodes:05}] MaxTime=1-00:00:00 State=UP
+"""
+
+
+def _common(at: Places) -> str:
+    d = at.folder
     return f"""\
 ClusterName=bed
 SlurmctldHost={at.host}(127.0.0.1)
@@ -101,21 +162,15 @@ MinJobAge=300
 MessageTimeout=20
 SlurmdTimeout=300
 GresTypes=gpu
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={at.port + 1}
-AccountingStoragePass={at.munge_socket}
-AccountingStorageEnforce=associations,limits,qos
-{nodes}
-{partitions}
 """
 
 
 def gres_conf(at: Places) -> str:
     lines = [
-        f"NodeName=n[1-{NODES}] Name=gpu File={at.folder}/dev/gpu{gpu} Cores={cores} "
+        f"NodeName={shape.listed} Name=gpu File={at.folder}/dev/gpu{gpu} Cores={cores} "
         "Flags=amd_gpu_env"
-        for gpu, cores in enumerate(GPU_CORES)
+        for shape in SHAPES
+        for gpu, cores in enumerate(shape.gpu_cores)
     ]
     return "\n".join(["AutoDetect=off", *lines, ""])
 
