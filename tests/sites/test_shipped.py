@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from neox.sites.evidence import evidence
+from neox.sites.evidence import evidence, questions
 from neox.sites.load import load_site
 from neox.sites.profile import Profile
 from neox.sites.ranges import parse_cores
@@ -17,8 +17,30 @@ def site(name: str) -> Profile:
     return load_site(name, shipped_shelf())
 
 
+MACHINES = {"aurora", "aws-parallelcluster", "clariden", "coreweave", "frontier", "jean-zay"}
+MACHINES |= {"jupiter", "juwels-booster", "leonardo", "lumi", "marenostrum5", "perlmutter"}
+MACHINES |= {"polaris", "stability", "summit", "tuolumne", "vista"}
+GENERIC = {"flux", "local", "lsf", "mpich", "openmpi", "pbs", "pdsh", "slurm", "torchrun"}
+
+
 def test_these_are_shipped() -> None:
-    assert {"frontier", "local", "lumi", "openmpi", "slurm", "summit"} <= set(NAMES)
+    assert set(NAMES) == MACHINES | GENERIC
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES))
+def test_a_machine_asks_what_its_sources_do_not_say(name: str) -> None:
+    """None of the pages that the profiles rest on says everything."""
+    assert questions(site(name))
+
+
+@pytest.mark.parametrize("name", sorted(MACHINES - {"summit", "aurora"}))
+def test_what_is_not_retired_may_be_submitted(name: str) -> None:
+    assert site(name).policy.submit
+
+
+def test_the_scheduler_warns_only_where_it_can() -> None:
+    timers = {name for name in NAMES if site(name).signal.how == "timer"}
+    assert timers == {name for name in NAMES if site(name).scheduler.kind not in ("slurm", "lsf")}
 
 
 @pytest.mark.parametrize("name", NAMES)
