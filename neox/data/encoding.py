@@ -9,6 +9,7 @@ from neox.data.conversations import ChatSettings, ConversationEncoder
 from neox.data.documents import Record
 from neox.data.errors import DataError
 from neox.data.fields import BadRecord, fields_of, numbers_of, text_of, value_of
+from neox.data.rows import NOT_COUNTED
 from neox.data.token_file import token_dtype
 from neox.data.tokenizers import load_tokenizer
 
@@ -26,6 +27,7 @@ class EncodeSettings:
     eod_token: str | None = None  # ends a document where it is not <|endoftext|>
     keys: tuple[str, ...] = ("text",)  # of the JSON object; each has token files of its own
     ftfy: bool = False  # mend text that was decoded wrongly
+    mask_before: tuple[int, ...] = ()  # tokens up to these, the first time, are no targets
     chat: ChatSettings | None = None  # the keys hold conversations
     reward_key: str | None = None  # of a number, or of several
     binary_reward: bool = False  # 1 for a true reward, -1 for others
@@ -97,9 +99,21 @@ class Encoder:
             for text in one.texts:
                 found = next(ids)
                 # an empty text is no document, even where a vocabulary begins it with a token
-                rows += [found + self._end if text and found else [], *one.reward]
+                found = found + self._end if text and found else []
+                rows += [found, *self._labels(found), *one.reward]
             documents.append(tuple(rows))
         return documents
+
+    def _labels(self, tokens: list[int]) -> tuple[list[int], ...]:
+        """The labels that GPT-NeoX's preprocess_data_with_mask.py writes; none where not asked."""
+        wanted = list(self._settings.mask_before)
+        if not wanted:
+            return ()
+        for start in range(len(tokens) - len(wanted) + 1):
+            if tokens[start : start + len(wanted)] == wanted:
+                end = start + len(wanted)
+                return ([NOT_COUNTED] * end + tokens[end:],)
+        return (tokens,)
 
     def _conversations(self, read: Sequence["_Read"]) -> list[tuple[Ids, ...]]:
         assert self._settings.chat is not None
@@ -146,13 +160,15 @@ def streams_of(settings: EncodeSettings, vocab_size: int) -> tuple[Stream, ...]:
     whole numbers.
     """
     whole = np.dtype("<i4")
-    text = whole if settings.chat else token_dtype(vocab_size)
+    text = whole if settings.chat or settings.mask_before else token_dtype(vocab_size)
     reward = whole if settings.binary_reward else np.dtype("<f4")
     found = list[Stream]()
     for key in settings.keys:
         found.append(Stream(name=key, dtype=text, is_text=True))
         if settings.chat and settings.chat.learn != "all":
             found.append(Stream(name=f"{key}_label", dtype=whole, is_text=False))
+        if settings.mask_before:
+            found.append(Stream(name="label", dtype=whole, is_text=False))
         if settings.reward_key is not None:
             found.append(Stream(name=f"{key}_reward", dtype=reward, is_text=False))
     return tuple(found)

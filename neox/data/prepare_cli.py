@@ -17,7 +17,7 @@ from neox.data.parts_folder import Share
 from neox.data.prepare import PrepareRequest, PrepareResult, prepare
 from neox.data.progress import Progress
 from neox.data.token_file import TokenFile
-from neox.data.verbs import add_tokenizer, positive, tokenizer_named
+from neox.data.verbs import add_tokenizer, positive, tokenizer_named, whole
 from neox.run.rank import RankError, read_rank
 
 PARTS = 4000  # a part is larger where more would be needed, so that folders stay small
@@ -72,10 +72,18 @@ def _settings(arguments: argparse.Namespace) -> EncodeSettings:
         eod_token=arguments.eod_token,
         keys=tuple(arguments.key or (("conversation",) if arguments.chat else ("text",))),
         ftfy=arguments.ftfy,
+        mask_before=_mask_before(arguments),
         chat=_chat(arguments, vocab),
         reward_key=arguments.reward_key,
         binary_reward=arguments.binary_reward,
     )
+
+
+def _mask_before(arguments: argparse.Namespace) -> tuple[int, ...]:
+    ids: tuple[int, ...] = arguments.mask_before_token or ()
+    if ids and (arguments.chat or len(arguments.key or ()) > 1):
+        raise DataError("--mask-before-token is for one key of plain text: leave --chat out")
+    return ids
 
 
 def _chat(arguments: argparse.Namespace, vocab: str | None) -> ChatSettings | None:
@@ -163,6 +171,12 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         help="of the text in a JSON line or row (text, conversation with --chat); each key gets "
         "token files of its own, document by document alike",
     )
+    parser.add_argument(
+        "--mask-before-token",
+        type=_ids,
+        metavar="ID,ID",
+        help="PREFIX_label_document leaves out what comes before these ids, and they",
+    )
     parser.add_argument("--reward-key", help="of a number; PREFIX_KEY_reward_document holds it")
     parser.add_argument(
         "--binary-reward", action="store_true", help="1 for a true reward, -1 for others"
@@ -191,3 +205,7 @@ def _add_chat(group: "argparse._ArgumentGroup") -> None:
     masks.add_argument("--only-last", action="store_true", help="learn the last turn alone")
     masks.add_argument("--no-mask", action="store_true", help="learn every token: no label file")
     masks.add_argument("--for-rm", action="store_true", help="learn the end alone: a reward model")
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    return tuple(whole(one) for one in text.split(","))

@@ -91,6 +91,23 @@ def test_preprocess_data(library, tmp_path, end):
     )
 
 
+def test_preprocess_data_with_mask(library, tmp_path):
+    """Up to the first answer's mark, and with it, nothing is learnt; all is where there is none."""
+    library.save(str(tmp_path / "tokenizer.json"))
+    texts = ["what is 7? Hello there, Hello", "Hello", "nothing"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    mark = library.encode(" Hello", add_special_tokens=False).ids
+    more = ["--mask-before-token", ",".join(map(str, mark)), "--append-eod"]
+    prepare(tmp_path, [tmp_path / "in.jsonl"], tmp_path / "tokenizer.json", *more)
+    end = library.token_to_id("<|endoftext|>")
+    documents = [[*library.encode(text).ids, end] for text in texts]
+    first = documents[0].index(mark[0]) + len(mark)
+    assert documents[0][first - len(mark) : first] == mark and documents[0].count(mark[0]) == 2
+    labels = [[-100] * first + documents[0][first:], *documents[1:]]
+    assert written(tmp_path, "text") == plain_bytes(documents, "i")
+    assert written(tmp_path, "label") == plain_bytes(labels, "i")
+
+
 def test_a_large_vocabulary_takes_four_bytes(tmp_path):
     words = tokenizers.Tokenizer(
         models.WordLevel({f"w{number}": number for number in range(66_000)}, unk_token="w0")
