@@ -79,15 +79,21 @@ def random_levels(rows: int, size: int, key: torch.Tensor) -> torch.Tensor:
     chunks = -(-size // CHUNK)
     index = torch.arange(rows * chunks, dtype=torch.int64, device=key.device)
     seed, offset = key[0].expand_as(index), key[1].expand_as(index)
-    words = [index & _WORD, index >> 32 & _WORD, offset & _WORD, offset >> 32 & _WORD]
-    key0, key1 = seed & _WORD, seed >> 32 & _WORD
+    counter = [index & _WORD, index >> 32 & _WORD, offset & _WORD, offset >> 32 & _WORD]
+    words = philox(counter, [seed & _WORD, seed >> 32 & _WORD])
+    halves = [half for word in words for half in (word & 0xFFFF, word >> 16)]
+    return torch.stack(halves, dim=-1).view(rows, chunks * CHUNK)[:, :size]
+
+
+def philox(words: list[torch.Tensor], key: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Four random 32-bit words of a counter of four and a key of two, all in int64."""
+    key0, key1 = key
     for _ in range(10):
         high0, low0 = _product(words[0], 0xD2511F53)
         high1, low1 = _product(words[2], 0xCD9E8D57)
         words = [high1 ^ words[1] ^ key0, low1, high0 ^ words[3] ^ key1, low0]
         key0, key1 = key0 + 0x9E3779B9 & _WORD, key1 + 0xBB67AE85 & _WORD
-    halves = [half for word in words for half in (word & 0xFFFF, word >> 16)]
-    return torch.stack(halves, dim=-1).view(rows, chunks * CHUNK)[:, :size]
+    return words
 
 
 def _product(a: torch.Tensor, b: int) -> tuple[torch.Tensor, torch.Tensor]:
