@@ -29,7 +29,7 @@ LauncherKind = Literal[
     "spawn",
 ]
 BindingStyle = Literal[
-    "mask",  # --cpu-bind=mask_cpu:... (LUMI)
+    "mask",  # --cpu-bind=mask_cpu:... (LUMI), I_MPI_PIN_DOMAIN
     "closest",  # the scheduler puts each rank beside its GPU (Frontier)
     "cores",  # -c with block distribution, cores in order
     "resource-set",  # jsrun
@@ -102,9 +102,9 @@ class Launcher(Frozen):
     # srun, jsrun, openmpi, mpich, intelmpi, mvapich, pals, flux, pdsh, torchrun, spawn (job.sh
     # starts the ranks itself, on one machine), or a plugin's
     kind: str
-    # mask: --cpu-bind=mask_cpu; closest: Slurm puts a rank beside its GPU; cores: -c and
-    # block:block; resource-set: jsrun; rankfile: Open MPI; user-list: Hydra; depth and cpu-list:
-    # PALS; map: flux run; mpibind: its plugin; wrapper: taskset in rank.sh; none
+    # mask: --cpu-bind=mask_cpu or I_MPI_PIN_DOMAIN; closest: Slurm puts a rank beside its GPU;
+    # cores: -c and block:block; resource-set: jsrun; rankfile: Open MPI; user-list: MPICH; depth,
+    # cpu-list: PALS; map: flux run; mpibind: its plugin; wrapper: taskset in rank.sh; none
     binding: BindingStyle
     # one: a rank sees its own GPU alone, as device 0; all: every one of the node
     gpu_visibility: GpuVisibility = "all"

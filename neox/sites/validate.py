@@ -31,7 +31,8 @@ _HYDRA: tuple[LauncherKind, ...] = ("mpich", "intelmpi", "mvapich")
 _BY_RANK_SCRIPT: tuple[LauncherKind, ...] = (
     *("srun", "openmpi", *_HYDRA, "pals", "flux", "pdsh", "torchrun", "spawn"),
 )
-_LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyType(
+# what each can be bound by
+LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyType(
     {
         "mask": ("srun", "intelmpi"),
         "closest": ("srun",),
@@ -47,6 +48,18 @@ _LAUNCHERS_OF: Mapping[BindingStyle, tuple[LauncherKind, ...]] = MappingProxyTyp
         "none": _BY_RANK_SCRIPT,
     }
 )
+# launchers that know one way to a job's nodes
+_SCHEDULER_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "srun": "slurm",
+        "jsrun": "lsf",
+        "pals": "pbs",
+        "flux": "flux",
+        "pdsh": "local",
+        "spawn": "local",
+    }
+)
+_SHOW_EVERY_GPU = ("openmpi", *_HYDRA, "pals", "pdsh", "torchrun", "spawn")
 # by the table's name: what its command may be called, after any folder
 PROFILER_COMMANDS = {"nsys": ("nsys",), "rocprof": ("rocprofv3", "rocprofv2", "rocprof")}
 T = TypeVar("T", int, str)
@@ -226,12 +239,21 @@ class _Checks:
     def launcher(self) -> None:
         launcher = self.profile.launcher
         ours = get_args(LauncherKind)
-        fits = _LAUNCHERS_OF[launcher.binding]
+        fits = LAUNCHERS_OF[launcher.binding]
         if launcher.kind in ours and launcher.kind not in fits:
             self.say("launcher.binding", f"{launcher.binding!r} is for {' or '.join(fits)}")
         if launcher.binding == "closest" and launcher.gpu_visibility != "one":
             self.say("launcher.gpu_visibility", '"closest" shows a rank its own GPU: write "one"')
         scheduler = self.profile.scheduler.kind
+        wanted = _SCHEDULER_OF.get(launcher.kind, scheduler)
+        if wanted != scheduler and scheduler in get_args(SchedulerKind):
+            text = f'{launcher.kind!r} finds its nodes with scheduler.kind = "{wanted}" alone'
+            self.say("launcher.kind", f"{text}, and this is {scheduler}")
+        if launcher.gpu_visibility == "one" and launcher.kind in _SHOW_EVERY_GPU:
+            text = f'{launcher.kind} hides no GPU from a rank: write "all"'
+            self.say("launcher.gpu_visibility", text)
+        if launcher.binding == "mpibind" and launcher.gpu_visibility != "one":
+            self.say("launcher.gpu_visibility", 'mpibind shows a rank its own GPU: write "one"')
         master = _MASTER_OF.get(launcher.master, scheduler)
         if master != scheduler:
             self.say(

@@ -14,7 +14,7 @@ from neox.submit.words import Literal, ShellVar
 
 
 def launch(parts: LaunchParts) -> LaunchPlan:
-    """Raises LaunchError where only masks say the layout and the queue shares its nodes."""
+    """Raises LaunchError where only masks say the layout, and binding or queue rule them out."""
     counts = (
         f"--nodes={parts.nodes}",
         f"--ntasks={parts.ranks}",
@@ -43,6 +43,11 @@ def _cores(parts: LaunchParts) -> tuple[str, ...]:
 def _binding(parts: LaunchParts) -> tuple[str, ...]:
     if _uses_masks(parts):
         return (f"--cpu-bind=mask_cpu:{_masks(parts)}",)
+    if parts.site.launcher.binding == "closest" and not is_dense(parts.node, parts.places):
+        raise LaunchError(
+            f'{parts.site.name}: "closest" leaves the cores to Slurm, which deals in order, and '
+            f'those of this layout are not; say binding = "mask"'
+        )
     if parts.site.launcher.binding == "cores":
         # Slurm's own default deals ranks to sockets in turn, away from their GPUs
         return ("--cpu-bind=cores", "--distribution=block:block")
