@@ -19,6 +19,7 @@ from neox.sites.profile import (
     NodeType,
     Profile,
     Queue,
+    SchedulerKind,
 )
 from neox.sites.ranges import RangeError, parse_cores, parse_nodes, print_cores
 from neox.sites.times import print_time
