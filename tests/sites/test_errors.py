@@ -189,23 +189,23 @@ CASES = {
         'python.path: is needed with kind = "venv"',
     ),
     "the master of another scheduler": (
-        changed('"slurm"', '"pbs"').replace('"srun"', '"mpich"'),
+        changed('"slurm"', '"pbs"').replace('"srun"', '"openmpi"'),
         "launcher.master: 'first-host' asks slurm, and this is pbs",
     ),
     "a launcher of another scheduler": (
-        changed('"srun"', '"pals"'),
+        changed('"srun"', '"pals"').replace('"cores"', '"depth"'),
         "mine.toml:9: launcher.kind: 'pals' finds its nodes with scheduler.kind = \"pbs\" alone",
     ),
     "a launcher that hides no GPU": (
-        changed('"srun"', '"mpich"\ngpu_visibility = "one"'),
-        'mine.toml:10: launcher.gpu_visibility: mpich hides no GPU from a rank: write "all"',
+        changed('"srun"', '"openmpi"\ngpu_visibility = "one"'),
+        'mine.toml:10: launcher.gpu_visibility: openmpi hides no GPU from a rank: write "all"',
     ),
     "a chunk without PBS": (
         changed('"slurm"', '"slurm"\nchunk   = ["ngpus={gpus}"]'),
         "mine.toml:7: scheduler.chunk: is of PBS, and this is slurm",
     ),
     "a warning that PBS does not give": (
-        changed('"slurm"', '"pbs"').replace("first-host", "hostname-ip").replace("srun", "mpich")
+        changed('"slurm"', '"pbs"').replace("first-host", "hostname-ip").replace("srun", "openmpi")
         + '[signal]\nhow = "scheduler"\n',
         "signal.how: pbs gives a script no warning of its end",
     ),
