@@ -17,6 +17,7 @@ from neox.submit.codec import decode, encode
 from neox.submit.explain import explain
 from neox.submit.plan import Plan, Profiling
 from neox.submit.profiling import Recorded, profiling_of
+from neox.submit.profiling_review import file_bytes
 from neox.submit.refusal import UsageError
 from neox.submit.render import render
 from neox.submit.request import ProfileRanks, Request
@@ -181,6 +182,20 @@ def test_the_review_says_size_and_how_it_is_opened() -> None:
     both = [asked("frontier", "torch", profile_steps=(10, last)) for last in (10, 19)]
     one, ten = ([line for line in review(p).splitlines() if "about" in line] for p in both)
     assert one != ten
+
+
+@pytest.mark.parametrize(
+    ("layers", "accumulation", "measured"), [(2, 4, 295_107), (8, 4, 954_575), (8, 1, 386_649)]
+)
+def test_the_size_of_a_trace_is_about_what_was_measured(
+    layers: int, accumulation: int, measured: int
+) -> None:
+    """Two steps under torch's profiler on one CPU, hidden size and sequence 32."""
+    words = ("num_gpus=1", f"num_layers={layers}", "attention_config=null")
+    words += ("train_micro_batch_size_per_gpu=1", f"train_batch_size={accumulation}")
+    request = askings.ask("local", "pythia/160M", (*words, "checkpoint_activations=false"))
+    plan = askings.plan(dataclasses.replace(request, profile="torch", profile_steps=(3, 4)))
+    assert 1 <= file_bytes(plan) / measured < 1.5
 
 
 def test_steps_are_the_configs_where_nobody_says_others() -> None:
