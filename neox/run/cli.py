@@ -41,6 +41,9 @@ COMMANDS = {
     "preflight": Command(
         "neox.run.preflight", "main", "preflight RUN_YML", "does this node do what is planned?"
     ),
+    "verify-site": Command(
+        "neox.run.verify_site", "main", "verify-site RUN_YML", "is the machine what is planned?"
+    ),
     "end-link": Command(
         "neox.run.end_link", "main", "end-link RUN ...", "how a job ended; job.sh calls it"
     ),

@@ -71,18 +71,33 @@ def area_of(site: Profile, path: Path, names: Names) -> Area | None:
 
 def area_problem(site: Profile, root: Path, names: Names) -> Problem | None:
     """A run directory that its own job cannot write, or that ends with the job."""
-    area = area_of(site, root, names)
+    reason = _why_not(site, root, names)
+    if reason is None:
+        return None
+    return Problem(about="output", text=f"output folder: {reason}{_better(site, names)}")
+
+
+def save_problem(site: Profile, request: Request, save: str | None, names: Names) -> Problem | None:
+    """A folder of the config's own for checkpoints that is such a place."""
+    reason = _why_not(site, request.cwd / save, names) if save is not None else None
+    if reason is None:
+        return None
+    text = f"save={save}: {reason}; leave save out, and checkpoints lie in the run directory"
+    return Problem(about="save", text=text)
+
+
+def _why_not(site: Profile, path: Path, names: Names) -> str | None:
+    """Why a job cannot keep something there; None where it can."""
+    area = area_of(site, path, names)
     if area is None:
         return None
     source = source_of(site, f"storage.{area.name}")
     if area.rules.compute_access != "rw":
         word = "read-only" if area.rules.compute_access == "ro" else "not there"
-        reason = f"{area.path} is {word} on the compute nodes of {site.name} ({source})"
-    elif area.rules.wiped:
-        reason = f"{area.path} is wiped when a job of {site.name} ends ({source})"
-    else:
-        return None
-    return Problem(about="output", text=f"output folder: {reason}{_better(site, names)}")
+        return f"{area.path} is {word} on the compute nodes of {site.name} ({source})"
+    if area.rules.wiped:
+        return f"{area.path} is wiped when a job of {site.name} ends ({source})"
+    return None
 
 
 def area_warnings(site: Profile, root: Path, home: Path, names: Names) -> list[str]:

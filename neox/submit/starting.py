@@ -16,7 +16,7 @@ from neox.submit.plan import LaunchPlan, Preflight
 from neox.submit.problem import Problem
 from neox.submit.profiling import profiler_variables
 from neox.submit.request import Request
-from neox.submit.run_area import area_problem, run_root
+from neox.submit.run_area import area_problem, run_root, save_problem
 
 # what rank.sh and the ranks need from job.sh, beside the site's own variables
 RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NEOX_JOB_ID")
@@ -57,6 +57,7 @@ def start(case: Case, request: Request, placed: Placed, problems: list[Problem])
     python = python_of(case.site, request, names)
     note(problems, python if isinstance(python, Problem) else None)
     note(problems, area_problem(case.site, run_root(request), names))
+    note(problems, save_problem(case.site, request, case.base.checkpoint.save, names))
     if started is None or isinstance(python, Problem):
         return None
     return Started(

@@ -31,6 +31,7 @@ def test_the_shipped_kinds() -> None:
         "prepare-data",
         "convert",
         "preflight",
+        "verify-site",
     }
     assert jobs["train"].entry == ("train", "{run_yml}")
     assert jobs["train"].ranks == "per-gpu"

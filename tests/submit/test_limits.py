@@ -117,6 +117,13 @@ def test_a_read_only_area() -> None:
     assert "use -o /gpfs/alpine2/abc123/scratch/me/runs" in text
 
 
+def test_checkpoints_in_a_read_only_area() -> None:
+    request = ask("summit", overrides=("save=/ccs/home/me/ckpt",))
+    text = refused(request, nodes=16, output=Path("/gpfs/alpine2/abc123/scratch/me/runs"))
+    assert text.startswith("save=/ccs/home/me/ckpt: /ccs/home/me is read-only on the compute nodes")
+    assert "leave save out" in text
+
+
 def test_an_area_that_is_wiped() -> None:
     text = refused(ask("frontier"), nodes=12, output=Path("/mnt/bb/me/runs"))
     assert "is wiped when a job of frontier ends" in text
