@@ -1,5 +1,7 @@
 """`neox-submit status`: one paragraph a run, from the scheduler and from the run's own files."""
 
+import re
+from collections import Counter
 from dataclasses import asdict
 
 from neox.run.bad_nodes import read_bad_nodes
@@ -10,6 +12,8 @@ from neox.submit.manifest import Manifest, read_manifest
 from neox.submit.progress import Progress, link_codes, progress
 from neox.submit.runner import Runner
 from neox.submit.track import LinkStatus, link_states
+
+_LABEL = re.compile(r"[:(,]")  # ends a state's first words: "halted: by ..."
 
 
 def show_status(
@@ -50,16 +54,20 @@ def status_lines(run: RunPaths, runner: Runner) -> list[str]:
 
 
 def _table(runs: tuple[RunPaths, ...], runner: Runner) -> list[str]:
-    """One line a run: for a sweep, which is compared."""
+    """One line a run: for a sweep, which is compared; the last counts them by their state."""
     rows = [("run", "job", "step", "loss", "state")]
+    states: Counter[str] = Counter()
     for run in runs:
         manifest, now = read_manifest(run), progress(run)
         links = link_states(run, runner, manifest.site.scheduler.kind)
         job = links[-1].job_id if links else "-"
         step = f"{now.step:,}" if now.step is not None else "-"
         loss = f"{now.loss:.4f}" if now.loss is not None else "-"
-        rows.append((run.name, job, step, loss, overall(links, now)))
-    return list(columns(rows))
+        state = overall(links, now)
+        states[_LABEL.split(state, maxsplit=1)[0].strip()] += 1
+        rows.append((run.name, job, step, loss, state))
+    counted = ", ".join(f"{number} {state}" for state, number in states.most_common())
+    return [*columns(rows), f"{len(runs)} runs: {counted}"]
 
 
 def overall(links: tuple[LinkStatus, ...], now: Progress) -> str:

@@ -137,7 +137,8 @@ def test_status_of_a_sweep_is_a_table(folder: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert cli.main(["status", "lrs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7 and lines[0].split() == ["run", "job", "step", "loss", "state"]
+    assert lines[7:] == ["6 runs: 5 not submitted, 1 unknown"]
+    assert lines[0].split() == ["run", "job", "step", "loss", "state"]
     assert lines[1].split()[:2] == ["lr=0.01+seed=1", "7"]
     assert lines[2].split()[1:] == ["-", "-", "-", "not", "submitted"]
     assert cli.main(["explain", "lrs"]) == 4

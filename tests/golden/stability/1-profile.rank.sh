@@ -75,9 +75,9 @@ trap '
   kill -s "$mercy" "$entry" 2>/dev/null || :
   mercy=KILL
 ' TERM INT HUP
-inner=() # the profiler was started deaf to USR1, and Python below it was not
+inner=() # below a profiler, which was started deaf to USR1
 trap '
-  [[ ! -r /proc/$entry/task/$entry/children ]] ||
+  [[ -z ${profiler[*]-} || ! -r /proc/$entry/task/$entry/children ]] ||
     read -ra inner <"/proc/$entry/task/$entry/children" || :
   kill -s USR1 "$entry" "${inner[@]}" 2>/dev/null || : # job.sh found a hang: print the stack
   kill -s CONT "$entry" 2>/dev/null || : # also one that is stopped
