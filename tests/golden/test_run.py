@@ -47,7 +47,7 @@ def test_every_kept_script_does(site: str, tmp_path: Path) -> None:
 
 
 def run(case: Case, folder: Path) -> None:
-    """Only paths and the number of ranks are stubbed: the launcher gets the plan's words."""
+    """Only paths, nodes and ranks are fewer, two of each: the launcher gets the plan's words."""
     here = machine(folder)
     made = plan_for(case.site, case.nodes, case.kind)
     small = dataclasses.replace(
@@ -55,14 +55,22 @@ def run(case: Case, folder: Path) -> None:
         run=RunPaths(here.run),
         python=here.python,
         layout=made.layout if case.site == "local" else made.layout[:2],
-        nodes=1,
+        nodes=min(made.nodes, 2),
+        hosts=made.hosts[:2],
         request=dataclasses.replace(made.request, cwd=here.folder),
     )
     here.submit(small, case.link)
     code, printed = here.finish(
-        case.link, CRAY_LD_LIBRARY_PATH="/cray", FAKE_SIZE=str(small.ranks), FAKE_NO_END="1"
+        case.link,
+        CRAY_LD_LIBRARY_PATH="/cray",
+        FAKE_NODES=str(small.nodes),
+        FAKE_SIZE=str(small.ranks),
+        FAKE_EACH=str(small.ranks_per_node),
+        FAKE_NO_END="1",
     )
     assert code == 0, printed
+    assert "preflight:" not in printed  # every node of several was tried, and found fit
+    assert (here.state / "preflight").exists() == (small.preflight is not None)
     link = f"{here.run}/links/{case.link}"
     if made.launch.argv:
         assert recorded(here, "launch") == launched(made, link)
@@ -75,10 +83,11 @@ def run(case: Case, folder: Path) -> None:
             called = recorded(here, f"{inside[0]}.{rank}")
             assert called[: len(inside)] == inside
             assert called[-len(words) - 1 :] == [here.python, *words]
-    if made.profile and made.profile.command:  # on the first rank of each node
+    if made.profile and made.profile.command:
         name = made.profile.command.rpartition("/")[2]
+        called = {int(path.suffix[1:]) for path in here.state.glob(f"{name}.*")}
+        assert called == set(range(0, small.ranks, small.ranks_per_node))  # one of each node
         assert recorded(here, f"{name}.0")[-len(words) - 1 :] == [here.python, *words]
-        assert not (here.state / f"{name}.1").exists()
 
 
 def launched(plan: Plan, link: str) -> list[str]:
@@ -104,8 +113,9 @@ def assert_contract(here: Machine, plan: Plan, rank: int) -> None:
     lines = (here.state / f"env.{rank}").read_text().split("\0")
     found = dict(line.split("=", 1) for line in lines)
     assert found["RANK"] == str(rank)
-    assert found["LOCAL_RANK"] == str(rank)
-    assert found["WORLD_SIZE"] == found["LOCAL_WORLD_SIZE"] == str(plan.ranks)
+    assert found["LOCAL_RANK"] == str(rank % plan.ranks_per_node)
+    assert found["WORLD_SIZE"] == str(plan.ranks)
+    assert found["LOCAL_WORLD_SIZE"] == str(plan.ranks_per_node)
     assert 20000 <= int(found["MASTER_PORT"]) < 32000
     assert found["MASTER_ADDR"]
     assert found["NEOX_JOB_ID"]

@@ -109,7 +109,10 @@ case ${!#} in
   ;;
 esac
 last=${*: -1} hosts=(${FAKE_HOSTS:-node1 node2}) kind=launch
-[[ $last != preflight ]] || kind=preflight FAKE_SIZE=${#hosts[@]} # one rank on each node
+if [[ $last == preflight ]]; then # with FAKE_EACH unset, one rank on each node
+  kind=preflight
+  [[ -v FAKE_EACH ]] || FAKE_SIZE=${#hosts[@]}
+fi
 printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/$kind"
 case ${0##*/} in
 srun) names=(SLURM_PROCID SLURM_LOCALID SLURM_NTASKS) ;;
@@ -123,9 +126,10 @@ trap 'kill -TERM "${pids[@]}"' TERM
 trap 'kill -USR1 "${pids[@]}"' USR1 # srun and mpirun pass it on
 size=${FAKE_SIZE:-2} failed=0 pids=()
 for ((rank = 0; rank < size; rank++)); do
-  who=("${names[0]}=$rank" "${names[1]}=$((rank % 2))" "${names[2]}=$size")
+  who=("${names[0]}=$rank" "${names[1]}=$((rank % ${FAKE_EACH:-2}))" "${names[2]}=$size")
   if [[ $last == preflight ]]; then
-    env "${who[@]}" SLURMD_NODENAME="${hosts[rank]}" FAKE_NODE="${hosts[rank]}" "${@: -2}" &
+    host=${hosts[rank / ${FAKE_EACH:-1}]}
+    env "${who[@]}" SLURMD_NODENAME="$host" FAKE_NODE="$host" "${@: -2}" &
   else
     env "${who[@]}" "$last" &
   fi
@@ -147,15 +151,23 @@ done
 exit "$failed"
 """
 LAUNCHERS = ("srun", "jsrun", "mpirun", "mpiexec", "mpiexec.hydra")
-# Plays `pdsh -R exec ... /bin/bash NODE.SH reach %h %n` for the first host alone, and its ssh.
+# Plays `pdsh -R exec ... /bin/bash NODE.SH reach %h %n` for the first hosts, and its ssh.
 PDSH = """#!/bin/bash
 printf '%s\\0' "${0##*/}" "$@" >"$FAKE_RUN/state/launch"
 while [[ $1 != /bin/bash ]]; do shift; done
-read -r host <"$WCOLL"
-words=("${@/#%h/$host}")
-words=("${words[@]/#%n/0}")
-mkfifo "$FAKE_RUN/state/input" # as pdsh holds it: it ends with pdsh alone
-exec "${words[@]//%%/%}" <>"$FAKE_RUN/state/input"
+mapfile -t -n "${FAKE_NODES:-1}" hosts <"$WCOLL"
+pids=() worst=0
+for number in "${!hosts[@]}"; do
+  words=("${@/#%h/${hosts[number]}}")
+  words=("${words[@]/#%n/$number}")
+  mkfifo "$FAKE_RUN/state/input.$number" # as pdsh holds it: it ends with pdsh alone
+  "${words[@]//%%/%}" <>"$FAKE_RUN/state/input.$number" &
+  pids+=("$!")
+done
+for pid in "${pids[@]}"; do
+  wait "$pid" || worst=$?
+done
+exit "$worst"
 """
 SSH = """#!/bin/bash
 while [[ $1 != /bin/bash ]]; do shift; done
