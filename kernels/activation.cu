@@ -20,9 +20,11 @@ struct Grid {
   __device__ int64_t row_step() const { return (int64_t)gridDim.y * blockDim.y; }
 };
 
-// As many blocks as run at once: what a thread does once it does for many rows, and none waits for
-// another to end.
-Grid grid_of(int64_t rows, int64_t size) {
+// A thread that sums leaves one partial sum a column: then as many blocks as run at once, each with
+// many rows. Others are some times as many, so that a multiprocessor that is done early takes more.
+constexpr int WAVES = 4;
+
+Grid grid_of(int64_t rows, int64_t size, bool sums) {
   Grid g = {};
   g.rows = rows;
   g.size = (int)size;
@@ -31,7 +33,7 @@ Grid grid_of(int64_t rows, int64_t size) {
   while (wide < chunks && wide < THREADS) wide *= 2;
   const int64_t strips = ceil_div(chunks, wide), tall = THREADS / wide;
   int64_t down = ceil_div(rows, tall);
-  const int64_t most = (int64_t)multiprocessors() * RESIDENT / strips;
+  const int64_t most = (int64_t)multiprocessors() * RESIDENT * (sums ? 1 : WAVES) / strips;
   if (down > most) down = most > 0 ? most : 1;
   g.block = dim3(wide, (unsigned)tall);
   g.grid = dim3((unsigned)strips, (unsigned)down);
@@ -265,7 +267,7 @@ int64_t rows_of(const neox_tensor &t) { return last(t) ? elements(t) / last(t) :
 
 int64_t scratch_of(const neox_tensor &matrix, bool bias) {
   if (!bias) return 0;
-  return parts_of(grid_of(rows_of(matrix), last(matrix))) * last(matrix) * (int64_t)sizeof(float);
+  return parts_of(grid_of(rows_of(matrix), last(matrix), true)) * last(matrix) * (int64_t)sizeof(float);
 }
 
 uint32_t kept_of(const neox_tensor &probability) {
@@ -279,7 +281,7 @@ NEOX_API int neox_bias_gelu(const neox_tensor *t, int n, void *, size_t, void *s
   NEOX_REQUIRE(n == 4, NEOX_WRONG_COUNT);
   const int which[] = {0, 1, 2};
   if (int status = check(t, which, 3, last(t[0]))) return status;
-  Grid g = grid_of(rows_of(t[0]), last(t[0]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, bias_gelu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -297,7 +299,7 @@ NEOX_API int neox_bias_gelu_backward(const neox_tensor *t, int n, void *scratch,
   const int which[] = {0, 1, 2, 3, 4};
   if (int status = check(t, which, 5, last(t[0]))) return status;
   NEOX_REQUIRE((int64_t)bytes >= neox_bias_gelu_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[4]));
   g.vector = aligned(t, which, 5, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[4]) ? (float *)scratch : nullptr;
@@ -315,7 +317,7 @@ NEOX_API int neox_glu(const neox_tensor *t, int n, void *, size_t, void *stream)
   const int64_t size = last(t[1]);
   if (int status = check(t, packed, 1, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[1]), size);
+  Grid g = grid_of(rows_of(t[1]), size, false);
   g.vector = aligned(t, packed, 1, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -330,7 +332,7 @@ NEOX_API int neox_glu_backward(const neox_tensor *t, int n, void *, size_t, void
   const int64_t size = last(t[0]);
   if (int status = check(t, packed, 2, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[0]), size);
+  Grid g = grid_of(rows_of(t[0]), size, false);
   g.vector = aligned(t, packed, 2, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu_backward<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -345,7 +347,7 @@ NEOX_API int neox_dropout_add(const neox_tensor *t, int n, void *, size_t, void 
   const int which[] = {0, 1, 2, 4};
   if (int status = check(t, which, 4, last(t[0]))) return status;
   NEOX_REQUIRE(t[3].dtype == NEOX_I64 && elements(t[3]) == 2, NEOX_WRONG_DTYPE);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
   g.vector = aligned(t, which, 4, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, dropout_add<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -364,7 +366,7 @@ NEOX_API int neox_dropout_add_backward(const neox_tensor *t, int n, void *scratc
   if (int status = check(t, which, 3, last(t[0]))) return status;
   NEOX_REQUIRE(t[1].dtype == NEOX_I64 && elements(t[1]) == 2, NEOX_WRONG_DTYPE);
   NEOX_REQUIRE((int64_t)bytes >= neox_dropout_add_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[3]));
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[3]) ? (float *)scratch : nullptr;

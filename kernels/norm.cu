@@ -138,6 +138,11 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS) / THREADS) 
   if (blockIdx.x < a.rows) prefetch(blockIdx.x);
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
     const float mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
+    Packed<T> through[CHUNKS]; // what reaches the residual sum from above, on its way meanwhile
+    if (a.dsum)
+#pragma unroll
+      for (int c = 0; c < CHUNKS; c++)
+        through[c] = fetch(a.dsum + row * a.size, chunk_at(c), a.size, vector);
     float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK] = {}; // g: gradient of the normalised row
     float sums[2] = {0.0f, 0.0f};                       // of g, of g x normal
 #pragma unroll
@@ -170,11 +175,11 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS) / THREADS) 
     for (int c = 0; c < CHUNKS; c++) {
       const int at = chunk_at(c);
       if (at >= a.size) continue;
-      float dx[CHUNK], through[CHUNK] = {}; // what reaches the residual sum from above
-      if (a.dsum) load(through, a.dsum + row * a.size, at, a.size, vector);
+      float dx[CHUNK], above[CHUNK] = {};
+      if (a.dsum) widen(above, through[c]);
 #pragma unroll
       for (int i = 0; i < CHUNK; i++)
-        dx[i] = (g[c][i] - mean_g - normal[c][i] * mean_gn) * rstd + through[i];
+        dx[i] = (g[c][i] - mean_g - normal[c][i] * mean_gn) * rstd + above[i];
       store(a.dx + row * a.size, at, a.size, vector, dx);
     }
   }

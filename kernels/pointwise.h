@@ -15,11 +15,23 @@ struct Silu {
   }
 };
 
+// The normal distribution by Abramowitz and Stegun 7.1.26, off by at most 1e-7: erff takes thrice the
+// time. Its exponential is that of the density.
 struct GeluExact {
-  __device__ static float below(float x) { return 0.5f + 0.5f * erff(x * 0.70710678f); }
-  __device__ static float value(float x) { return x * below(x); }
+  struct Normal {
+    float below, density; // the latter without 1 / sqrt(2 pi)
+  };
+  __device__ static Normal normal(float x) {
+    const float z = fabsf(x) * 0.70710678f, e = __expf(-0.5f * x * x);
+    const float t = __fdividef(1.0f, 1.0f + 0.3275911f * z);
+    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    const float tail = 0.5f * p * e;
+    return {x < 0.0f ? tail : 1.0f - tail, e};
+  }
+  __device__ static float value(float x) { return x * normal(x).below; }
   __device__ static float slope(float x) {
-    return below(x) + x * 0.39894228f * __expf(-0.5f * x * x);
+    const Normal n = normal(x);
+    return n.below + x * 0.39894228f * n.density;
   }
 };
 

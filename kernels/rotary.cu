@@ -68,62 +68,80 @@ template <typename T> struct Parts {
   bool vector;
 };
 
-// A thread keeps to its columns and goes down the tokens, so that it can sum them.
+// Where a token stands; the next one of a thread is found without a division.
+struct Place {
+  int batch, place;
+
+  __device__ Place(int token, int length) : batch(token / length), place(token % length) {}
+
+  __device__ void advance(const Place &step, int length) {
+    batch += step.batch, place += step.place;
+    if (place >= length) place -= length, batch++;
+  }
+};
+
+constexpr int FLYING = 2; // tokens that a thread has on their way
+
+// A thread keeps to its eight columns and goes down the tokens, so that it can sum them. One that
+// turns reads its partner's columns too, which lie half a turn away and come from the cache.
 template <typename T>
 __global__ void __launch_bounds__(THREADS, RESIDENT)
     join(const __grid_constant__ Parts<T> p, Angles angles, T *mixed, float *partial) {
   const int pairs = (angles.half + CHUNK - 1) / CHUNK, rest = p.head - 2 * angles.half;
-  const int units = pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
+  const int units = 2 * pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
   const int most = units > plain ? units : plain;
   const int item = blockIdx.x * THREADS + threadIdx.x;
   if (item >= p.heads * 3 * most) return;
   const int part = item / most % 3, head = item / most / 3;
-  const bool turns = part < 2 && item % most < pairs;
-  // the columns [at, end) of the head, by eight; with them, where it turns, those `half` further
-  const int skipped = part < 2 ? 2 * angles.half : 0;
-  const int at = turns ? item % most * CHUNK : (item % most - (part < 2 ? pairs : 0)) * CHUNK;
-  const int size = turns ? angles.half : p.head - skipped;
+  // this thread's columns: [base + at, base + at + 8) of the head, as far as base + size
+  int unit = item % most, base = 0, size = p.head, other = 0;
+  float way = 0.0f; // of the partner's sine; 0: does not turn
+  if (part < 2 && unit < pairs) {
+    size = angles.half, other = angles.half, way = 1.0f;
+  } else if (part < 2 && unit < 2 * pairs) {
+    unit -= pairs, base = angles.half, size = angles.half, other = -angles.half, way = -1.0f;
+  } else if (part < 2) {
+    unit -= 2 * pairs, base = 2 * angles.half, size = rest;
+  }
+  const int at = unit * CHUNK;
   if (at >= size) return;
-  const int base = turns ? 0 : skipped, width = p.heads * 3 * p.head;
-  const int column = (head * 3 + part) * p.head + base;
   const T *from = p.from[part] + head * p.stride[part][1] + base;
   const int64_t by_batch = p.stride[part][0], by_place = p.stride[part][2];
-  // batch and place of a token advance without a division
-  const int step_batch = gridDim.y / angles.length, step_place = gridDim.y % angles.length;
-  int batch = blockIdx.y / angles.length, place = blockIdx.y % angles.length;
-  float sum[CHUNK] = {}, sum2[CHUNK] = {};
-  Packed<T> next, next2;
-  auto get = [&]() {
-    const T *here = from + batch * by_batch + place * by_place;
-    next = fetch(here, at, size, p.vector);
-    if (turns) next2 = fetch(here + angles.half, at, size, p.vector);
-  };
-  get();
-  for (int token = blockIdx.y; token < p.tokens; token += gridDim.y) {
-    T *to = mixed + (int64_t)token * width + column;
-    float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
-    widen(first, next);
-    if (turns) {
-      widen(second, next2);
-      angles.at(c, s, batch, place, at, p.vector);
-    }
-    batch += step_batch, place += step_place;
-    if (place >= angles.length) place -= angles.length, batch++;
-    if (token + (int64_t)gridDim.y < p.tokens) get();
-    if (turns) {
-      turn(first, second, c, s, -1.0f);
-      store(to + angles.half, at, size, p.vector, second);
+  const int width = p.heads * 3 * p.head, column = (head * 3 + part) * p.head + base;
+  const Place step(gridDim.y, angles.length);
+  Place here(blockIdx.y, angles.length);
+  float sum[CHUNK] = {};
+  for (int token = blockIdx.y; token < p.tokens; token += FLYING * gridDim.y) {
+    Packed<T> own[FLYING], partner[FLYING];
+    Place where[FLYING] = {here, here};
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum2[i] += second[i];
+    for (int f = 0; f < FLYING; f++) {
+      where[f] = here;
+      here.advance(step, angles.length);
+      if (f && token + f * (int)gridDim.y >= p.tokens) continue;
+      const T *x = from + where[f].batch * by_batch + where[f].place * by_place;
+      own[f] = fetch(x, at, size, p.vector);
+      if (way != 0.0f) partner[f] = fetch(x + other, at, size, p.vector);
     }
-    store(to, at, size, p.vector, first);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum[i] += first[i];
+    for (int f = 0; f < FLYING; f++) {
+      const int this_token = token + f * (int)gridDim.y;
+      if (f && this_token >= p.tokens) continue;
+      float x[CHUNK];
+      widen(x, own[f]);
+      if (way != 0.0f) { // back: first' = first c + second s, second' = second c - first s
+        float y[CHUNK], c[CHUNK], s[CHUNK];
+        widen(y, partner[f]);
+        angles.at(c, s, where[f].batch, where[f].place, at, p.vector);
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) x[i] = x[i] * c[i] + y[i] * s[i] * way;
+      }
+      store(mixed + (int64_t)this_token * width + column, at, size, p.vector, x);
+#pragma unroll
+      for (int i = 0; i < CHUNK; i++) sum[i] += x[i];
+    }
   }
-  if (!partial) return;
-  partial += (int64_t)blockIdx.y * width + column;
-  store(partial, at, size, false, sum);
-  if (turns) store(partial + angles.half, at, size, false, sum2);
+  if (partial) store(partial + (int64_t)blockIdx.y * width + column, at, size, false, sum);
 }
 
 int angles_of(const neox_tensor *t, int64_t batch, int64_t length, Angles &a) {
@@ -168,8 +186,8 @@ int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *
       p.vector = p.vector && vectors(t[part], t[part].stride[i]);
     }
   }
-  const int pairs = (int)ceil_div(angles.half, CHUNK);
-  const int64_t units = pairs + ceil_div(p.head - 2 * angles.half, CHUNK);
+  const int64_t units =
+      2 * ceil_div(angles.half, CHUNK) + ceil_div(p.head - 2 * angles.half, CHUNK);
   const int64_t plain = ceil_div(p.head, CHUNK), items = p.heads * 3 * (units > plain ? units : plain);
   const int64_t down = strips(mixed), width = (int64_t)p.heads * 3 * p.head;
   join<T><<<dim3((unsigned)ceil_div(items, THREADS), (unsigned)down), THREADS, 0, stream>>>(
