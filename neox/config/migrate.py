@@ -29,13 +29,13 @@ _TYPO = "a misspelling that GPT-NeoX refused"
 _OLD_MOE = "of GPT-NeoX's older experts, which dropped tokens; these drop none"
 RENAMED: Mapping[str, str] = {
     **OLD_NAMES,
-    "decay_lr_to": "min_lr",
     "expert_interval": "moe_expert_interval",
     "soft_prompt_tuning.num_tokens": "n_tokens",
 }
 REMOVED: Mapping[str, str] = {
     "attention_type": f"{_TYPO}; attention_config says it",
     "create_moe_param_group": _OLD_MOE,
+    "decay_lr_to": f"{_TYPO}; min_lr says it, as a rate and not as a share of the peak",
     "enable_expert_tensor_parallelism": _OLD_MOE,
     "moe_eval_capacity_factor": _OLD_MOE,
     "moe_expert_parallel_size": _OLD_MOE,
@@ -44,6 +44,7 @@ REMOVED: Mapping[str, str] = {
     "moe_token_dropping": _OLD_MOE,
     "moe_train_capacity_factor": _OLD_MOE,
     "moe_use_residual": _OLD_MOE,
+    "warmup_iters": f"{_TYPO}; warmup says it, as a share of train_iters",
 }
 _OUT = "taken out"
 _KEPT = frozenset({"head_size", "ffn_dim"})  # derived, but GPT-NeoX let them be given
@@ -110,6 +111,11 @@ class _Rewriting:
         elif name == "activation" and self._scalar("mlp_type") == "llama":
             message = "mlp_type: llama was a gated block: swiglu"
             yield self._value(entry, "swiglu", message)
+        elif name == "intermediate_size" and self._scalar("mlp_type") == "llama":
+            width = self._count(name)
+            if width is not None:
+                message = "mlp_type: llama had this inner width, and a gated block gets a third"
+                yield self._value(entry, str(3 * width), message)
         elif name == "fp16" and self._in("fp16", "type").lower() == "bfloat16":
             yield self._bfloat16(entry)
         elif name in table():
@@ -176,10 +182,10 @@ class _Rewriting:
         """`mlp_type: llama` chose a gated block of two thirds of 4 x hidden_size."""
         if entry.scalar != "llama":
             return self._out(entry, "activation alone says it")
-        hidden, multiple = self._scalar("hidden_size"), self._scalar("mlp_multiple_of") or "256"
+        hidden, multiple = self._count("hidden_size"), self._count("mlp_multiple_of") or 256
         new = [] if "activation" in self._entries else [("activation", "swiglu")]
         if hidden and "intermediate_size" not in self._entries:
-            width = round_up(int(int(hidden) * 8 / 3), int(multiple))
+            width = round_up(int(hidden * 8 / 3), multiple)
             new.append(("intermediate_size", str(3 * width)))
         if not new:
             return self._out(entry, "activation: swiglu says it")
@@ -209,6 +215,10 @@ class _Rewriting:
 
     def _scalar(self, name: str) -> str | None:
         return self._entries[name].scalar if name in self._entries else None
+
+    def _count(self, name: str) -> int | None:
+        text = self._scalar(name) or ""
+        return int(text) if text.isdecimal() else None
 
     def _in(self, name: str, key: str) -> str:
         """The scalar of a key in a dict, or nothing."""

@@ -47,8 +47,10 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     merged: list[Edit] = []
     for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
         if merged and edit.start < merged[-1].end:
-            end = max(merged[-1].end, edit.end)
-            merged[-1] = replace(merged[-1], end=end)
+            whole = replace(merged[-1], end=max(merged[-1].end, edit.end))
+            comment = bool(whole.text) and whole.end > merged[-1].end
+            # what follows the cut must not become part of the comment before it
+            merged[-1] = replace(whole, text=f"{whole.text}\n") if comment else whole
         else:
             merged.append(edit)
     for edit in reversed(merged):

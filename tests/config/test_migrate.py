@@ -167,6 +167,11 @@ def test_json_stays_json(old: dict[str, object], indent: int | str | None) -> No
     assert new == expected
 
 
+def test_the_end_of_a_dict_stays_behind_a_comment() -> None:
+    old = "{seed: 3,\n  fp16: {type: half},\n  short-seq-prob: 0.1 }\n"
+    assert typed_text(migrated(old, "old.yml").text, "x").values == {"seed": 3}
+
+
 def test_bfloat16s_first_spelling() -> None:
     old = '{"fp16": {"enabled": true, "type": "bfloat16", "loss_scale": 0}, "seed": 3}'
     assert json.loads(migrated(old, "old.yml").text) == {"precision": "bfloat16", "seed": 3}
@@ -181,14 +186,20 @@ def test_the_first_llama_configs() -> None:
     new = typed_text(migrated(old, "old.yml").text, "new.yml").values
     assert new["activation"] == "swiglu"
     assert new["intermediate_size"] == 3 * 11_008
+    given = old.replace("{\n", '{\n  "intermediate_size": 14336,\n')
+    wide = typed_text(migrated(given, "old.yml").text, "new.yml").values
+    assert wide["intermediate_size"] == 3 * 14_336
+    odd = "hidden_size: many\nintermediate_size: [1]\nmlp_type: llama\n"
+    assert "activation: swiglu" in migrated(odd, "old.yml").text
     block = "hidden_size: 5120\nmlp_type: llama\n"
     values = typed_text(migrated(block, "old.yml").text, "new.yml").values
     assert values == {"hidden_size": 5120, "activation": "swiglu", "intermediate_size": 3 * 13_824}
 
 
 def test_llemmas_misspellings() -> None:
-    assert changes("decay_lr_to: 1.0e-6\n") == {"decay_lr_to": "renamed: it is min_lr now"}
-    assert changes("attention_type: flash\n")["attention_type"].startswith("taken out: a misspell")
+    for line in ("attention_type: groupedquery", "decay_lr_to: 0.033", "warmup_iters: 500"):
+        (message,) = changes(f"{line}\n").values()
+        assert message.startswith("taken out: a misspelling that GPT-NeoX refused")
 
 
 def test_the_command_writes_explains_and_keeps_the_old(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from neox.config.derive import resolve
+from neox.config.derive import config_value, resolve
 from neox.config.layers import feed_forward_width, layer_kinds
 from neox.config.load import load
 from neox.config.run_config import RunConfig
@@ -87,3 +87,51 @@ def test_no_feed_forward_bias_is_left_on_in_a_llama() -> None:
     shapes = [name for name in THERE if name.startswith(("llama", "llemma", "mistral"))]
     for name in shapes:
         assert load([CONFIGS / name]).values["use_bias_in_mlp"] is False, name
+
+
+# what the table above has no column for
+FURTHER = {
+    "760M.yml": {"optimizer.params.betas": (0.9, 0.999)},
+    "bf16_125M.yml": {"optimizer.params.betas": (0.9, 0.999), "weight_decay": 0.0},
+    "bnb_125M.yml": {"split": "949, 50, 1", "init_method": "normal", "use_bnb_optimizer": True},
+    "slurm_125M.yml": {"bias_gelu_fusion": True, "output_layer_init_method": "scaled_normal"},
+    "gmlp_small.yml": {"gmlp_attn_dim": 64, "weight_decay": 0.1, "optimizer.params.eps": 1e-8},
+    "19M.yml": {"fp16.initial_scale_power": 12, "eval_interval": 100_000},
+    "800M.yml": {"fp16.initial_scale_power": 12, "eval_interval": 40_000},
+    "rwkv/170M.yml": {
+        "lr_decay_style": "constant",
+        "max_position_embeddings": 2048,
+        "dim_att": 768,
+    },
+    "mamba/mamba-2.8B.yml": {"rms_norm_epsilon": 1e-5, "activation": "silu"},
+    "llama/7B.yml": {"rms_norm_epsilon": 1e-6, "init_method": "small_init", "finetune": True},
+    "llama2/codellama_7B.yml": {"rotary_emb_base": 1_000_000},
+    "llemma/7B.yml": {"min_lr": 3.3e-6, "zero_optimization.reduce_bucket_size": 1_260_000_000},
+    "llemma/34B.yml": {"rotary_emb_base": 1_000_000, "checkpoint_factor": 250, "eval_iters": 25},
+    "mistral/7B.yml": {"sliding_window_width": 4096, "max_position_embeddings": 131_072},
+    "1-3B-transformer-engine.yml": {"te_mha": True, "te_fp8_wgrad": False},
+    "125M-dmoe.yml": {"moe_num_experts": 8, "moe_router_type": "sinkhorn"},
+    "finetuning_configs/6-9B.yml": {"finetune": True, "eval_interval": 143_000},
+    "post-training/llama3-8b-dpo.yml": {"dpo_beta": 0.01, "allow_chopped": False},
+    "post-training/llama3-8b-kto.yml": {"kto_beta": 0.1, "pack_impl": "unpacked"},
+    "post-training/llama3-8b-rm.yml": {"train_impl": "rm", "dataset_impl": "pairwise"},
+    "post-training/llama3-8b-reinforce.yml": {
+        "kl_impl": "abs",
+        "reinforce_leave_one_out": True,
+        "online_dataserver_ports": (10_000, 10_001),
+    },
+    "post-training/llama3-8b-sft.yml": {
+        "rotary_emb_base": 500_000,
+        "data_types.grad_accum_dtype": "fp32",
+    },
+    "post-training/benchmarking/llama-13b-dpo.yml": {"make_vocab_size_divisible_by": 64},
+    "post-training/benchmarking/mistral-dpo.yml": {"checkpoint_activations": False},
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_values(name: str) -> None:
+    behind = [] if THERE[name]["iters"] != "-" else [CONFIGS / "llama/train_config.yml"]
+    config = resolve(load([CONFIGS / name, *behind]), None)
+    found = {argument: config_value(config, argument) for argument in FURTHER[name]}
+    assert found == FURTHER[name]
