@@ -22,6 +22,7 @@ from neox.ops.trial import Maker
 FORWARD_SHARE, BACKWARD_SHARE = 0.9, 0.8
 REPEATS, ROUNDS = 10, 7
 COPY_BYTES = 1 << 30
+NOISE = 1.02  # between two measurements of the same
 Run = Callable[[], object]
 
 
@@ -50,7 +51,7 @@ def bench(say: Callable[[str], None], device: torch.device) -> bool:
         share = case.moved / speed * 1e3 / kernel
         enough = share >= (BACKWARD_SHARE if case.backward else FORWARD_SHARE)
         note = "" if enough else "  below its share"
-        note += "" if kernel <= compiled else "  SLOWER than torch.compile"
+        note += "" if kernel <= NOISE * compiled else "  SLOWER than torch.compile"
         good = good and not note
         say(f"{case.name:30} {kernel:8.4f} {share:8.2f} {compiled:9.4f} {plain:9.4f}{note}")
     return good
