@@ -13,6 +13,7 @@ from neox.submit.job_kind import JobKind
 from neox.submit.jobs import load_job
 
 WIDTH = 80
+LABELS, NAMES = 13, 15  # columns in front of the text
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,9 +42,9 @@ def list_jobs(shelf: Shelf) -> tuple[str, ...]:
             title = load_job(entry.name, shelf).title
         except JobKindErrors as error:
             title = f"broken: {error.problems[0]}"
-        lines += _cell(entry.name, title)
+        lines += _cell(entry.name, title, NAMES)
         for path in entry.shadows:
-            lines += _cell("", f"{shelf.show(entry.path)} shadows {shelf.show(path)}")
+            lines += _cell("", f"{shelf.show(entry.path)} shadows {shelf.show(path)}", NAMES)
     return tuple(lines)
 
 
@@ -71,9 +72,12 @@ def _needs(job: JobKind) -> str:
     return ", ".join(name for name, needed in needs if needed) or "nothing"
 
 
-def _cell(label: str, text: str) -> list[str]:
+def _cell(label: str, text: str, width: int = LABELS) -> list[str]:
     if not text:
         return []
     return textwrap.wrap(
-        f"{label:<13} {text}", WIDTH, subsequent_indent=" " * 14, break_on_hyphens=False
+        f"{label:<{width}} {text}",
+        WIDTH,
+        subsequent_indent=" " * (width + 1),
+        break_on_hyphens=False,
     )
