@@ -22,9 +22,12 @@ class Oar:
         wants = f"-l nodes={parts.nodes},walltime={hours}"
         return (directive(f"-n {parts.name}", "--name"), directive(wants, "--nodes"))
 
-    def submit_argv(self, script: Path, after: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def submit_argv(
+        self, script: Path, after: tuple[str, ...] = (), off: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
         waits = tuple(word for job_id in after for word in ("-a", job_id))
-        return ("oarsub", *waits, "-S", str(script))
+        others = tuple(word for node in off for word in ("-p", f"host != '{node}'"))
+        return ("oarsub", *waits, *others, "-S", str(script))
 
     def parse_job_id(self, stdout: str) -> str:
         _, found, job_id = stdout.strip().rpartition("OAR_JOB_ID=")
