@@ -95,7 +95,7 @@ def test_show(
     assert job_show.main(["list"]) == 0
     listed = capsys.readouterr().out
     assert "./jobs/train.toml shadows jobs/train.toml" in listed
-    assert "bad           broken: ./jobs/bad.toml" in listed
+    assert "bad             broken: ./jobs/bad.toml" in listed
     assert all(len(line) <= 80 for line in listed.splitlines())
     assert job_show.main(["show", "finetune"]) == 0
     assert "config        finetune = True" in capsys.readouterr().out
