@@ -58,6 +58,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             profiles={
                 "frontier": "frontier-apptainer",
                 "perlmutter": "perlmutter-shifter",
+                "polaris": "polaris-apptainer",
                 "slurm": "slurm-charliecloud",
             }
         ),
