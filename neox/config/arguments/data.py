@@ -84,7 +84,9 @@ class Data(Frozen):
         False, "Leave what follows an end-of-document token out of the loss."
     )
     reset_attention_mask: bool = argument(
-        False, "Keep attention within a document, where a sample holds several."
+        False,
+        "Keep attention within a document, where a sample holds several; attention then takes "
+        "about twice as long.",
     )
     reset_position_ids: bool = argument(False, "Count positions anew in each document.")
     num_workers: int = argument(
