@@ -65,8 +65,10 @@ def numbers_of(fields: Mapping[str, object], key: str) -> list[float]:
 
 def require_whole(text: str, key: str) -> None:
     """Raises BadRecord for "\\ud800": JSON, and no text."""
-    if not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text):
-        raise BadRecord(f"{key!r} holds half a surrogate pair")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRecord(f"{key!r} holds half a surrogate pair") from None
 
 
 def _decoded(raw: bytes) -> str:

@@ -94,8 +94,10 @@ def _write_streams(
 
 
 def _stored(row: Ids, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    # whole numbers are held against the dtype's range by the writer; reals are rounded
-    return np.array(row, dtype if dtype.kind == "f" else np.int64)
+    try:
+        return np.array(row, dtype)
+    except OverflowError:
+        raise DataError(f"tokens from {min(row)} to {max(row)} do not fit {dtype}") from None
 
 
 def _text_tokens(streams: Sequence[Stream], documents: Sequence[tuple[Ids, ...]]) -> int:

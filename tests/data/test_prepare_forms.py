@@ -5,6 +5,8 @@ import random
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import models
 
 from neox.data import cli
 from neox.data.conversations import ChatSettings, ConversationEncoder
@@ -222,3 +224,12 @@ def test_pieces_of_a_long_file_are_its_lines_in_order(tmp_path):
     small.write_text("{}\n")
     mixed = shards([small, path, small], 50)
     assert [one.piece is None for one in mixed] == [True] + [False] * (len(mixed) - 2) + [True]
+
+
+def test_ids_beyond_their_count_are_an_error(tmp_path, capsys):
+    words = tokenizers.Tokenizer(models.WordLevel({"a": 0, "b": 70_000}, unk_token="a"))
+    words.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "in.jsonl").write_text('{"text": "b"}\n')
+    named = ["--tokenizer", tmp_path / "tokenizer.json"]
+    assert prepare(tmp_path / "in.jsonl", tmp_path / "o", *named) == 3
+    assert "tokens from 70000 to 70000 do not fit uint16" in capsys.readouterr().err
