@@ -174,7 +174,6 @@ def installed(name: str, *tensors: torch.Tensor | None) -> bool:
     )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _installed(name: str) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"neox::{name}", "CUDA")
 

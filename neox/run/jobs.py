@@ -6,12 +6,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
+from neox.kernels.errors import KernelError
+from neox.kernels.store import default_root
 from neox.models.count import parameters
+from neox.ops.on_gpu import use_library
 from neox.run.exit_codes import ExitCode
 from neox.run.failure import BadNumbers, tell
 from neox.run.paths import RunPaths, run_of
@@ -115,6 +120,10 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     _require_built(config, run_yml)
     device = choose_device(rank)
     use_threads(rank)
+    if device.type == "cuda":
+        line = _use_kernels(config, device)
+        if rank.rank == 0:
+            _say(line)
     mesh = join(rank, device, alone_needs_group=not is_native(config, rank.world_size))
     return Job(
         config=config,
@@ -124,6 +133,16 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
         job_id=rank.job_id,
         profile=rank.profile,
     )
+
+
+def _use_kernels(config: RunConfig, device: torch.device) -> str:
+    """Put the built kernels under the model's operations; where none fit, torch computes them."""
+    stored = config.kernels.fused_kernels_build_path
+    try:
+        library = use_library(Path(stored) if stored else default_root(), device)
+    except KernelError as error:
+        return f"kernels: torch's own, which are slower: {error}"
+    return f"kernels: {library}"
 
 
 def _run_paths(run_yml: Path) -> RunPaths:

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,9 @@ def test_a_profiled_run_trains_alike_and_rank_0_leaves_a_trace(tmp_path: Path) -
     assert "profile: " in ended.out
     losses = [[event["loss"] for event in run.events("step")] for run in (plain, profiled)]
     assert losses[0] == losses[1]
+
+
+def test_a_rank_starts_without_torch_s_compiler() -> None:
+    """torch._dynamo takes over a second to import, on every rank of every job."""
+    code = "import neox.run.jobs, sys; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run((sys.executable, "-c", code), check=False).returncode == 0

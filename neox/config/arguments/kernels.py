@@ -32,9 +32,8 @@ class Kernels(Frozen):
     )
     fused_kernels_build_path: str | None = argument(
         None,
-        "Where GPT-NeoX compiled its kernels.",
-        status="chosen",
-        note="no rank compiles anything",
+        "Where `neox kernels build` keeps what it built.",
+        note="default: ~/.cache/neox/kernels; a rank compiles nothing",
     )
     te_columnparallel: bool = argument(
         False, "Query, key, value and the first feed-forward product in fp8.", note=_FP8
