@@ -1,0 +1,237 @@
+"""A training step against its roofline and its peers, on one GPU: `python -m tests.bench.step`.
+
+For each case the roofline's pieces, NeoX and the peers run in turn for whole windows after a
+warm-up, because the card is limited by power and slows down as it heats. NeoX runs a shipped config
+with its data path, logs and clipping; the plain PyTorch model starts from the same weights and sees
+the same batches, so that the losses of both can be compared.
+"""
+
+import argparse
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from neox.config.run_config import RunConfig
+from neox.config.spec import model_spec
+from neox.data.run_order import training_order
+from neox.models.count import flops_per_token
+from neox.models.init import draw
+from neox.models.shapes import parameter_shapes
+from neox.models.spec import ModelSpec
+from neox.ops.on_gpu import use_library
+from neox.kernels.store import default_root
+from neox.parallel.mesh import single_process
+from neox.train import corpus, settings
+from neox.train.schedules import learning_rate
+from tests.bench.step.contest import Contender, Steps, compete, enter, heat
+from tests.bench.step.ours import OurStep, resolved, write_corpus
+from tests.bench.step.peers import HuggingFaceStep
+from tests.bench.step.plain import PlainStep
+from tests.bench.step.roofline import Roofline
+
+LINE = "{:26} {:>8} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}"
+CURVE = 200  # steps whose losses are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    config: str
+    batch: int
+    length: int = 2_048
+
+    def __str__(self) -> str:
+        return f"{self.config}, {self.batch} x {self.length:,} tokens"
+
+
+CASES = {
+    "1.4B": Case(config="pythia/1-4B", batch=16),
+    "410M": Case(config="pythia/410M", batch=16),
+    "160M": Case(config="pythia/160M", batch=32),
+    "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
+}
+PEERS = ("fp8", "plain", "hf", "hf-eager")
+FP8 = ("te_mha=true", "te_layernorm_mlp=true")
+
+
+def main() -> None:
+    asked = _parser().parse_args()
+    _about(use_library(asked.kernels, torch.device("cuda", 0)))
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = Path(folder) / "corpus"
+        write_corpus(prefix, 40_000_000)
+        for name in asked.case:
+            _Contest(CASES[name], prefix, Path(folder) / name, asked).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
+    parser.add_argument("case", nargs="+", choices=CASES)
+    parser.add_argument(
+        "--kernels", type=Path, default=default_root(), help="where `neox kernels build` put them"
+    )
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="which to run beside")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of a window (default: 15)")
+    parser.add_argument("--rounds", type=int, default=2, help="windows of each (default: 2)")
+    parser.add_argument("--warm-up", type=float, default=15.0, help="seconds (default: 15)")
+    return parser
+
+
+def _about(library: Path) -> None:
+    commit = subprocess.run(
+        ("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False
+    )
+    print(
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, cuDNN "
+        f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, kernels {library.parent.name}",
+        flush=True,
+    )
+
+
+class _Contest:
+    def __init__(self, case: Case, prefix: Path, folder: Path, asked: argparse.Namespace) -> None:
+        self._case, self._asked, self._folder = case, asked, folder
+        self._config = resolved(case.config, batch=case.batch, corpus=prefix, length=case.length)
+        self._spec: ModelSpec = model_spec(self._config)
+        self._ours: OurStep | None = None
+        self._eight: OurStep | None = None
+        self._plain_losses: list[torch.Tensor] = []
+
+    def run(self) -> None:
+        print(f"\n{self._case}", flush=True)
+        seconds, peers = self._asked.seconds, self._asked.peers
+        makers: list[tuple[str, Callable[[], Steps], float]] = [
+            ("roofline", self._roofline, seconds),
+            ("NeoX", self._neox, seconds),
+        ]
+        if "fp8" in peers:
+            makers.append(("NeoX, fp8", self._fp8, seconds))
+        if "plain" in peers:
+            makers.append(("plain PyTorch, compiled", self._plain, seconds))
+        if "hf" in peers:
+            makers.append(("Hugging Face, compiled", lambda: self._hugging_face(True), seconds / 3))
+        if "hf-eager" in peers:
+            makers.append(("Hugging Face, eager", lambda: self._hugging_face(False), seconds / 3))
+        contenders = []
+        for name, make, window in makers:
+            contender, first = enter(name, make, seconds=window)
+            print(f"  {name}: the first step is done after {first:.1f} s", flush=True)
+            contenders.append(contender)
+        heat(contenders[1], self._asked.warm_up)
+        compete(contenders, self._asked.rounds)
+        self._table(contenders)
+        self._curves()
+        for ours in (self._ours, self._eight):
+            if ours is not None:
+                ours.session.close()
+
+    def _roofline(self) -> Steps:
+        pieces = Roofline(self._spec, self._case.batch, self._case.length)
+        return _times(pieces.step)
+
+    def _neox(self) -> Steps:
+        self._ours = OurStep(self._config, self._folder)
+        return self._ours.steps
+
+    def _fp8(self) -> Steps:
+        self._eight = OurStep(self._resolved(*FP8), self._folder / "fp8")
+        return self._eight.steps
+
+    def _resolved(self, *more: str) -> RunConfig:
+        case = self._case
+        return resolved(
+            case.config, batch=case.batch, corpus=self._prefix, length=case.length, more=more
+        )
+
+    def _plain(self) -> Steps:
+        seed = self._config.training.seed
+        weights = {
+            name: draw(name, shape, self._spec, seed)
+            for name, shape in parameter_shapes(self._spec).items()
+        }
+        optimizer = settings.optimizer_spec(self._config)
+        step = PlainStep(self._spec, self._case.length, weights, optimizer, compiled=True)
+        batches, schedule = _batches(self._config, self._spec), settings.schedule(self._config)
+        number = count()
+
+        def one() -> None:
+            loss = step.step(next(batches), learning_rate(schedule, next(number)))
+            self._plain_losses.append(loss)
+
+        return _times(one)
+
+    def _hugging_face(self, compiled: bool) -> Steps:
+        optimizer = settings.optimizer_spec(self._config)
+        step = HuggingFaceStep(self._spec, self._case.length, optimizer, compiled=compiled)
+        batches = _batches(self._config, self._spec)
+        return _times(lambda: step.step(next(batches), 1e-4))
+
+    def _table(self, contenders: list[Contender]) -> None:
+        each = flops_per_token(self._spec, self._case.length)
+        tokens = self._case.batch * self._case.length
+        limit = contenders[0].seconds_per_step
+        head = ("", "ms/step", "tokens/s", "TFLOP/s", "share", "W", "MHz", "GB")
+        print(LINE.format(*head))
+        for one in contenders:
+            step = one.seconds_per_step
+            numbers = (
+                f"{step * 1e3:.1f}",
+                f"{tokens / step:,.0f}",
+                f"{each.full * tokens / step / 1e12:.0f}",
+                f"{limit / step:.3f}",
+                f"{one.watts:.0f}",
+                f"{one.megahertz:.0f}",
+                f"{one.peak / 1e9:.1f}",
+            )
+            print(LINE.format(one.name, *numbers), flush=True)
+
+    def _curves(self) -> None:
+        if self._ours is None:
+            return
+        if self._eight is not None:
+            _compare("bf16", self._ours.losses, "fp8", self._eight.losses)
+        if self._plain_losses:
+            plain = [float(loss) for loss in self._plain_losses]
+            _compare("plain", plain, "NeoX", self._ours.losses)
+
+
+def _compare(name: str, curve: list[float], other_name: str, other: list[float]) -> None:
+    steps = min(len(curve), len(other), CURVE)
+    apart = [abs(b / a - 1) for a, b in zip(curve[:steps], other[:steps], strict=True)]
+    print(
+        f"loss over the first {steps} steps: {name} {curve[0]:.4f} -> {curve[steps - 1]:.4f}, "
+        f"{other_name} {other[0]:.4f} -> {other[steps - 1]:.4f}; apart at most {max(apart):.2%}, "
+        f"on average {sum(apart) / steps:.2%}",
+        flush=True,
+    )
+
+
+def _times(one: Callable[[], object]) -> Steps:
+    def steps(number: int) -> None:
+        for _ in range(number):
+            one()
+
+    return steps
+
+
+def _batches(config: RunConfig, spec: ModelSpec) -> Iterator[torch.Tensor]:
+    """The tokens that NeoX trains on, from its first step on."""
+    mesh = single_process(torch.device("cuda", 0))
+    loader = corpus.training_loader(
+        config,
+        training_order(config),
+        settings.geometry(config, mesh),
+        mesh,
+        start=0,
+        vocab_size=spec.vocab_size,
+    )
+    for batches in loader:
+        yield batches[0].tokens
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""NeoX itself: a real session with its data path, logs and clipping, driven by its own loop."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neox.config.derive import resolve
+from neox.config.load import load
+from neox.config.run_config import RunConfig
+from neox.data.token_writer import TokenFileWriter
+from neox.monitor.record import EvaluationRecord, StepRecord
+from neox.parallel.mesh import single_process
+from neox.run.paths import RunPaths
+from neox.train.loop import train
+from neox.train.session import Job, Session
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+VOCABULARY = 50_304  # of Pythia's shipped configs, padded
+
+
+def write_corpus(prefix: Path, tokens: int) -> None:
+    """Text-like tokens: Zipf's frequencies, and every second token follows from the one before."""
+    draw = np.random.default_rng(1)
+    first = np.minimum(draw.zipf(1.2, tokens // 2), 50_000) - 1
+    second = (first * 7_919 + 13) % 50_000
+    pairs = np.stack([first, second], axis=1).reshape(-1)
+    with TokenFileWriter(prefix, np.dtype(np.uint16)) as file:
+        for document in np.array_split(pairs, max(1, tokens // 1_000)):
+            file.add(document)
+
+
+def resolved(
+    name: str, *, batch: int, corpus: Path, length: int = 2_048, more: Sequence[str] = ()
+) -> RunConfig:
+    overrides = [
+        "precision=bfloat16",
+        "fp16={enabled: false}",
+        f"train_batch_size={batch}",
+        f"train_micro_batch_size_per_gpu={batch}",
+        "checkpoint_activations=false",
+        f"seq_length={length}",
+        f"max_position_embeddings={length}",
+        f"data_path={corpus}",
+        "vocab_file=null",
+        f"padded_vocab_size={VOCABULARY}",
+        "eval_iters=0",
+        "train_iters=4000",
+        "lr_decay_iters=4000",
+        "warmup=0.01",
+        *more,
+    ]
+    return resolve(load((CONFIGS / f"{name}.yml",), overrides), 1)
+
+
+class OurStep:
+    """Windows of a training run; nothing is saved."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        mesh = single_process(torch.device("cuda", 0))
+        job = Job(
+            config=config,
+            config_texts={},
+            paths=RunPaths(folder),
+            mesh=mesh,
+            job_id="bench",
+        )
+        self.session = Session(job)
+        self.losses: list[float] = []
+        self.said: list[str] = []
+        self.session.watch(self.said.append)
+        self.session.monitors.append(self)
+        self.taken = 0
+
+    def steps(self, count: int) -> None:
+        """Some more steps; they are finished on the device when this returns."""
+        train(_Window(self.session, self.taken + count), self.taken)
+        self.taken += count
+
+    def on_step(self, record: StepRecord) -> None:
+        self.losses.append(record.loss)
+
+    def on_evaluation(self, record: EvaluationRecord) -> None:
+        raise AssertionError("this bench evaluates nothing")
+
+    def on_save(self, step: int, path: str) -> None:
+        raise AssertionError("this bench saves nothing")
+
+    def close(self) -> None:
+        pass
+
+
+class _Window:
+    """The session with another end, and without saving there."""
+
+    def __init__(self, session: Session, total_steps: int) -> None:
+        self._session = session
+        self.engine, self.batches = session.engine, session.batches
+        self.schedule = session.schedule
+        self.total_steps = total_steps
+        self.tokens_per_step = session.tokens_per_step
+        self.monitors = session.monitors
+        self.bad_steps_allowed = session.bad_steps_allowed
+        self.stop_asked = session.stop_asked
+        self.prepare_step = session.prepare_step
+        self.after_step = session.after_step
+
+    def saves_at(self, step: int) -> bool:
+        return False
+
+    evaluates_at = exits_at = saves_at
+
+    def save(self, step: int) -> None:
+        pass
+
+    def evaluate(self, step: int) -> bool:
+        return False
