@@ -19,12 +19,12 @@ import torch
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 from neox.data.run_order import training_order
+from neox.kernels.store import default_root
 from neox.models.count import flops_per_token
 from neox.models.init import draw
 from neox.models.shapes import parameter_shapes
 from neox.models.spec import ModelSpec
 from neox.ops.on_gpu import use_library
-from neox.kernels.store import default_root
 from neox.parallel.mesh import single_process
 from neox.train import corpus, settings
 from neox.train.schedules import learning_rate
@@ -87,15 +87,16 @@ def _about(library: Path) -> None:
     )
     print(
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, cuDNN "
-        f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, kernels {library.parent.name}",
+        f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, "
+        f"kernels {library.parent.name}",
         flush=True,
     )
 
 
 class _Contest:
     def __init__(self, case: Case, prefix: Path, folder: Path, asked: argparse.Namespace) -> None:
-        self._case, self._asked, self._folder = case, asked, folder
-        self._config = resolved(case.config, batch=case.batch, corpus=prefix, length=case.length)
+        self._case, self._asked, self._prefix, self._folder = case, asked, prefix, folder
+        self._config = self._resolved()
         self._spec: ModelSpec = model_spec(self._config)
         self._ours: OurStep | None = None
         self._eight: OurStep | None = None

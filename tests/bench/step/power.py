@@ -1,10 +1,8 @@
-"""What the card draws and how fast it is clocked while something runs."""
+"""What the card draws and how fast it is clocked while something runs (needs nvidia-ml-py)."""
 
 import threading
 from types import TracebackType
 from typing import Self
-
-import pynvml
 
 EVERY = 0.1  # seconds
 
@@ -13,8 +11,11 @@ class Gauge:
     """Mean power and SM clock of GPU 0 over a `with` block."""
 
     def __init__(self) -> None:
+        import pynvml
+
         pynvml.nvmlInit()
-        self._device = pynvml.nvmlDeviceGetHandleByIndex(0)
+        self._nvml = pynvml
+        self._device = self._nvml.nvmlDeviceGetHandleByIndex(0)
         self._watts: list[float] = []
         self._megahertz: list[float] = []
         self._end = threading.Event()
@@ -35,8 +36,8 @@ class Gauge:
 
     def _watch(self) -> None:
         while not self._end.wait(EVERY):
-            self._watts.append(pynvml.nvmlDeviceGetPowerUsage(self._device) / 1_000)
-            clock = pynvml.nvmlDeviceGetClockInfo(self._device, pynvml.NVML_CLOCK_SM)
+            self._watts.append(self._nvml.nvmlDeviceGetPowerUsage(self._device) / 1_000)
+            clock = self._nvml.nvmlDeviceGetClockInfo(self._device, self._nvml.NVML_CLOCK_SM)
             self._megahertz.append(clock)
 
     @property
