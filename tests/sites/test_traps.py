@@ -1,6 +1,7 @@
 """The traps of real centres, each held by data or a rule. The names carry the traps' numbers."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,14 @@ def variables(made: Plan) -> dict[str, str]:
 
 def job(name: str, nodes: int) -> str:
     return render(plan_for(name, nodes), link=1).job
+
+
+def test_each_trap_has_a_test_and_a_line_for_people() -> None:
+    tested = {int(name.split("_")[2]) for name in globals() if name.startswith("test_trap_")}
+    lines = (Path(__file__).parents[2] / "docs" / "traps.md").read_text().splitlines()
+    told = [int(found[1]) for line in lines if (found := re.match(r"\| (\d+) \|", line))]
+    assert tested == set(range(1, 19))
+    assert told == list(range(1, 19))
 
 
 def test_trap_1_time_depends_on_the_number_of_nodes() -> None:
