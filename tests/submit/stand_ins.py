@@ -22,7 +22,7 @@ words = sys.argv[1:]
 if words[:2] == ["-P", "-c"]:
     sys.exit(0)
 if words[:3] == ["-P", "-m", "torch.distributed.run"]:
-    import subprocess
+    import signal, subprocess
     options = dict(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)
     each, node = int(options["--nproc-per-node"]), int(options["--node-rank"])
     size = each * int(options["--nnodes"])
@@ -34,6 +34,10 @@ if words[:3] == ["-P", "-m", "torch.distributed.run"]:
         )
         for rank, local in ranks
     ]
+    def end(*_):
+        for process in started:
+            process.terminate()
+    signal.signal(signal.SIGTERM, end)
     sys.exit(max(process.wait() for process in started))
 if words[:4] == ["-P", "-m", "neox.run.cli", "end-link"]:
     if "FAKE_NO_END" in env:
@@ -99,7 +103,7 @@ phase("exit", env.get("FAKE_EXIT", "0"))
 print("the last line", flush=True)
 """
 
-# Plays what starts ranks: two of them, and the others are ended when one fails.
+# Plays what starts ranks: two of them. The others are ended when one fails, but not by Hydra.
 LAUNCHER = """#!/bin/bash
 case ${!#} in
 */rank.sh | */node.sh | preflight) ;;
@@ -144,7 +148,8 @@ while ((left > 0)); do
     ((failed)) || failed=$code
     unset "pids[index]"
     left=$((left - 1))
-    ((failed == 0 || left == 0)) || kill -TERM "${pids[@]}" 2>/dev/null
+    [[ ${0##*/} == mpiexec.hydra ]] || ((failed == 0 || left == 0)) ||
+      kill -TERM "${pids[@]}" 2>/dev/null
   done
   sleep 0.05
 done
@@ -161,9 +166,10 @@ for number in "${!hosts[@]}"; do
   words=("${@/#%h/${hosts[number]}}")
   words=("${words[@]/#%n/$number}")
   mkfifo "$FAKE_RUN/state/input.$number" # as pdsh holds it: it ends with pdsh alone
-  "${words[@]//%%/%}" <>"$FAKE_RUN/state/input.$number" &
+  "${words[@]//%%/%}" <"$FAKE_RUN/state/input.$number" &
   pids+=("$!")
 done
+for number in "${!hosts[@]}"; do exec {end}>"$FAKE_RUN/state/input.$number"; done
 for pid in "${pids[@]}"; do
   wait "$pid" || worst=$?
 done
