@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 from neox.run.failure import exit_code
 from neox.run.processes import Patience, RendezvousError, join
-from neox.run.rank import RankEnvironment
+from neox.run.rank import RankEnvironment, read_rank
 from neox.run.stop import StopWatch
 from tests.train.ranks import free_port
 
@@ -35,6 +36,24 @@ def test_a_rank_that_stays_alone_says_where_it_waited(number: int) -> None:
         join(rank(number, port), torch.device("cpu"), alone_needs_group=True, patience=patience)
     assert "\n" not in str(caught.value)
     assert exit_code(caught.value) == 75
+
+
+def test_under_torchrun_rank_0_does_not_listen_itself() -> None:
+    contract = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    assert not read_rank(contract).store_served
+    served = read_rank({**contract, "TORCHELASTIC_USE_AGENT_STORE": "True"})
+    patience = Patience(meeting=timedelta(seconds=2))
+    with pytest.raises(RendezvousError, match="did not meet"):
+        join(served, torch.device("cpu"), alone_needs_group=True, patience=patience)
+    store = TCPStore("127.0.0.1", served.master_port, 2, is_master=True, wait_for_workers=False)
+    assert store.port == served.master_port, "the port was never taken"
 
 
 def test_the_stop_file_is_looked_at_seldom_and_by_the_first_rank_alone(tmp_path: Path) -> None:
