@@ -1,8 +1,9 @@
 """A shipped config's data and tokenizer are examples: a file behind it says where they really are.
 
-`configs/125M.yml my_setup.yml` trains on my_setup's data, though both name some. Of the shelf's own
-files only those that name both data and tokenizer replace a config's; anything else that two files
-say differently stays an error.
+`configs/125M.yml my_setup.yml` trains on my_setup's data, though both name some. A file of the
+shelf itself (people edit configs/local_setup.yml) replaces data by the same name alone, unless
+it names a tokenizer, too: local_setup behind llemma/7B stays an error. So does anything else that two files
+say differently, and a sized config behind the file that says where things are.
 """
 
 from collections.abc import Mapping
@@ -45,12 +46,14 @@ _OTHERS = (Example(by=frozenset({"split"})), Example(by=frozenset({"tensorboard_
 def without_examples(base: Branch, more: Branch, shipped: frozenset[str]) -> Branch:
     """`base` without the examples of `shipped` files that `more` replaces."""
     after = dict(more.entries)
-    complete = _DATA.by & after.keys() and _TOKENIZER.by & after.keys()
-    if more.place.source in shipped and not complete:
-        return base
+    if more.place.source in shipped and "num_layers" in after:
+        return base  # its data are an example themselves
     gone = frozenset[str]().union(
         *(e.names for e in (_DATA, _TOKENIZER, *_OTHERS) if _says_otherwise(base, after, e))
     )
+    complete = _DATA.by & after.keys() and _TOKENIZER.by & after.keys()
+    if more.place.source in shipped and not complete:
+        gone &= after.keys() | _TOKENIZER.names
     entries = tuple(
         (name, node)
         for name, node in base.entries

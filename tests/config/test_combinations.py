@@ -1,5 +1,6 @@
 """Which shipped files go together: GPT-NeoX's combinations, and what is said where they do not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.places import ConfigErrors
 from neox.config.run_config import RunConfig
+
+from .shipped import CONFIGS
 
 RANKS = {"20B": 384, "175B": 384, "llama/65B": 8, "llama2/70B": 8}
 
@@ -136,6 +139,28 @@ def test_a_persons_own_data_replace_all_the_sets_of_a_shipped_file(tmp_path: Pat
     assert (config.data.data_path, config.data.train_data_paths) == ("mine", None)
     assert config.data.train_label_data_paths is None
     assert config.tokenizer.vocab_size == 128_256
+
+
+def test_the_shelfs_own_setup_may_be_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout people write their paths into configs/local_setup.yml."""
+    shelf = tmp_path / "configs"
+    shutil.copytree(CONFIGS, shelf)
+    monkeypatch.setattr("neox.config.load.shipped", lambda _: shelf)
+    edited = shelf / "local_setup.yml"
+    edited.write_text("data_path: mine\ntensorboard_dir: there\n")
+    config = together("125M prof local_setup")
+    assert (config.data.data_path, config.logging.tensorboard_dir) == ("mine", "there")
+    assert config.tokenizer.vocab_size == 50_277
+    with pytest.raises(ConfigErrors, match="data_path is given twice with another value"):
+        together("local_setup 125M")  # never silently the example's
+    with pytest.raises(ConfigErrors, match="train_data_paths: contradicts data_path"):
+        together("llemma/7B local_setup")
+    edited.write_text("data_path: mine\nvocab_file: mine.json\ntokenizer_type: HFTokenizer\n")
+    config = together("llemma/7B local_setup")
+    assert (config.data.data_path, config.tokenizer.vocab_file) == ("mine", "mine.json")
+    assert config.data.train_data_paths is None
 
 
 def test_two_files_of_ones_own_still_contradict_each_other(tmp_path: Path) -> None:
