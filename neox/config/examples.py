@@ -2,8 +2,8 @@
 
 `configs/125M.yml my_setup.yml` trains on my_setup's data, though both name some. A file of the
 shelf itself (people edit configs/local_setup.yml) replaces data by the same name alone, unless
-it names a tokenizer, too: local_setup behind llemma/7B stays an error. So does anything else that two files
-say differently, and a sized config behind the file that says where things are.
+it names a tokenizer, too: local_setup behind llemma/7B stays an error. So does anything else that
+two files say differently, and a sized config behind the file that says where things are.
 """
 
 from collections.abc import Mapping
