@@ -6,7 +6,7 @@ from pathlib import Path
 
 from neox.run.exit_codes import ExitCode
 from neox.submit.agreeing import check_up_to, spending
-from neox.submit.array import array_script
+from neox.submit.array import SCRIPT_NAME, array_script
 from neox.submit.cli_args import RunArguments
 from neox.submit.cli_output import columns, print_json
 from neox.submit.cli_run import agreed, asks, request_of, say_submitted
@@ -126,6 +126,8 @@ def _say(
         return ExitCode.DONE
     print("\n".join(_table(folder, wanted, runs)))
     print(f"written: {folder}/RUN/review.html" if written else "dry run: nothing was written")
+    if written and given.array:
+        print(f"written: {folder}/{SCRIPT_NAME}, one submission for all")
     return ExitCode.DONE
 
 

@@ -93,6 +93,7 @@ def test_what_was_written_and_reviewed_is_submitted_as_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*SWEEP, "--array"]) == 0
+    assert "lrs/array.sh, one submission for all" in capsys.readouterr().out
     assert not asked(folder)
     assert cli.main(["submit", "lrs", "--chain", "2"]) == 4
     assert cli.main(["submit", "lrs"]) == 0
