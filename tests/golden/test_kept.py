@@ -1,7 +1,9 @@
 """The kept scripts are what is rendered now; linters find nothing in them; all obey some rules."""
 
+import re
 import subprocess
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
@@ -38,11 +40,20 @@ def test_no_other_site_is_kept() -> None:
     "linter", [("shellcheck",), ("shfmt", "-i", "2", "-d")], ids=lambda it: it[0]
 )
 def test_linters_have_nothing_to_say(linter: tuple[str, ...]) -> None:
+    files = distinct(FILES)
     halves = [
         subprocess.Popen([*linter, *half], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for half in (FILES[::2], FILES[1::2])
+        for half in (files[::2], files[1::2])
     ]
     assert [(half.communicate()[0], half.returncode) for half in halves] == [(b"", 0)] * 2
+
+
+def distinct(files: list[Path]) -> list[Path]:
+    """Those that are not the same but for numbers and lines that are comments."""
+    first: dict[str, Path] = {}
+    for file in files:
+        first.setdefault(re.sub(r"^#.*\n|\d+", "", file.read_text(), flags=re.MULTILINE), file)
+    return list(first.values())
 
 
 def test_bash_reads_them_and_no_linter_is_silenced() -> None:
