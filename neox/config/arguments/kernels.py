@@ -7,7 +7,7 @@ from neox.config.arguments.argument import argument
 from neox.frozen import Frozen
 
 _CHOSEN = "the engine chooses its kernels; the result is the same"
-_FP8 = "by PyTorch's own fp8 products, scaled by tensor; on GPUs that have fp8 (Hopper and later)"
+_FP8 = "by PyTorch's own fp8 products, on GPUs that have them (Hopper and later)."
 _NO_HISTORY = "the scale is that of the tensor itself, without a history"
 
 
@@ -32,17 +32,17 @@ class Kernels(Frozen):
     )
     fused_kernels_build_path: str | None = argument(
         None,
-        "Where `neox kernels build` keeps what it built.",
-        note="default: ~/.cache/neox/kernels; a rank compiles nothing",
+        "Where `neox kernels build` keeps what it built; no rank compiles. "
+        "Default: ~/.cache/neox/kernels.",
     )
     te_columnparallel: bool = argument(
-        False, "Query, key, value and the first feed-forward product in fp8.", note=_FP8
+        False, f"Query, key, value and the first feed-forward product in fp8, {_FP8}"
     )
     te_rowparallel: bool = argument(
-        False, "Attention's output and the second feed-forward product in fp8.", note=_FP8
+        False, f"Attention's output and the second feed-forward product in fp8, {_FP8}"
     )
-    te_layernorm_mlp: bool = argument(False, "Both feed-forward products in fp8.", note=_FP8)
-    te_mha: bool = argument(False, "Both products around attention in fp8.", note=_FP8)
+    te_layernorm_mlp: bool = argument(False, f"Both feed-forward products in fp8, {_FP8}")
+    te_mha: bool = argument(False, f"Both products around attention in fp8, {_FP8}")
     te_fp8_format: Literal["e4m3", "hybrid"] = argument(
         "hybrid", "fp8 number format; hybrid: gradients in e5m2."
     )
