@@ -234,6 +234,8 @@ class _Checks:
             self.say(
                 "scheduler.gpus_line", 'PBS counts GPUs in `chunk`: write "ngpus={gpus}" there'
             )
+        if self.profile.requeue and kind == "flux":
+            self.say("requeue", "Flux starts no job again by itself: leave it out")
         if self.profile.signal.how == "scheduler" and kind in _SILENT_SCHEDULERS:
             self.say("signal.how", f'{kind} gives a script no warning of its end: write "timer"')
 

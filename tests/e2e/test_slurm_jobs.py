@@ -92,6 +92,18 @@ def test_cancel_ends_the_running_link_and_starts_no_other(desk: Desk) -> None:
     assert all(link["native"] == "CANCELLED" for link in desk.links(run))
 
 
+def test_a_run_follows_another_job_however_that_ends(
+    desk: Desk, slurm_cluster: SlurmCluster
+) -> None:
+    before = ["sbatch", "--parsable", "-A", "proj123", "--output=/dev/null"]
+    other = call([*before, "--wrap", "sleep 4; exit 3"], slurm_cluster.env).strip()
+    run = desk.run("follows", "--dependency", other, "--python", desk.python("leave"))
+    (link,) = desk.links(run)
+    assert (link["state"], link["reason"]) == ("pending", "waits for the job before it")
+    assert link["after"] == other
+    assert desk.wait_for_end(run) == [85]
+
+
 def test_stop_ends_a_link_with_a_save_and_the_next_does_nothing(desk: Desk) -> None:
     run = desk.run("stopped", "--chain", "2", "--python", desk.python("wait"))
     first, second = job_ids(run)

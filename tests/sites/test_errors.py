@@ -204,6 +204,13 @@ CASES = {
         changed('"slurm"', '"slurm"\nchunk   = ["ngpus={gpus}"]'),
         "mine.toml:7: scheduler.chunk: is of PBS, and this is slurm",
     ),
+    "a requeue that Flux does not do": (
+        changed('"slurm"', '"flux"')
+        .replace("first-host", "hostname-ip")
+        .replace("srun", "openmpi")
+        .replace("title", "requeue = true\ntitle"),
+        "requeue: Flux starts no job again by itself",
+    ),
     "a warning that PBS does not give": (
         changed('"slurm"', '"pbs"').replace("first-host", "hostname-ip").replace("srun", "openmpi")
         + '[signal]\nhow = "scheduler"\n',
