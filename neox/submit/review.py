@@ -34,9 +34,9 @@ def review(plan: Plan) -> str:
         ("asks you", plan.questions),
     ):
         rows += _notes(label, notes)
-    rows += ["", *_row("written", _written(plan))]
     if plan.refusal:
-        rows += _row("refused", [plan.refusal])
+        rows += ["", *_row("refused", [plan.refusal])]
+    rows += ["", *_row("written", _written(plan))]
     return "\n".join(rows) + "\n"
 
 

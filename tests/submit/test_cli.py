@@ -75,6 +75,16 @@ def test_print_shows_the_script_and_writes_nothing(
     assert [path.name for path in folder.iterdir()] == ["tiny.yml"]
 
 
+def test_a_dry_run_says_what_would_be_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aurora = ["--site", "aurora", "--account", "ds", "--nodes", "2", "--queue", "debug"]
+    assert cli.main([*aurora, "tiny.yml", "--time", "0:30:00", "--dry-run"]) == 0
+    assert "does not know Intel's GPUs" in " ".join(capsys.readouterr().out.split())
+    assert cli.main([*aurora, "tiny.yml", "--time", "0:30:00", "--yes"]) != 0
+    assert "does not know Intel's GPUs" in capsys.readouterr().err
+
+
 def test_without_a_terminal_it_stops_after_writing_and_says_how_to_go_on(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
