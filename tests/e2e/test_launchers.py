@@ -1,13 +1,15 @@
 """Training starts and ends on two nodes under each launcher that can be installed here."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from neox.run.paths import RunPaths
-from tests.e2e.jobs import Desk, codes, losses
+from neox.submit.submissions import submissions
+from tests.e2e.jobs import Desk, losses, ranks_seen, wait_until
 from tests.testbed.ssh import SshNodes
 
 pytestmark = pytest.mark.slow
@@ -58,12 +60,47 @@ def test_two_nodes_train_to_the_end(here: Desk, ssh_nodes: SshNodes, name: str) 
     assert "were planned" not in printed, "a rank may run elsewhere than the layout says"
 
 
-@pytest.mark.parametrize("name", ["mpich", "pdsh"])
 def test_a_rank_that_fails_does_not_keep_the_others_waiting(
-    here: Desk, ssh_nodes: SshNodes, name: str
+    here: Desk, ssh_nodes: SshNodes
 ) -> None:
-    words = (*profile(here, name), "--name", name, "--python", here.python("fail-alone"), "--yes")
+    """Under Hydra, which would."""
+    words = (*profile(here, "mpich"), "--name", "alone", "--python", here.python("fail-alone"))
+    here.neox_submit(*words, "--yes", prefix=ssh_nodes.login)
+    assert here.wait_for_end(RunPaths(here.folder / "runs" / "alone"), 60) == [3]
+
+
+def test_a_cancelled_job_of_pdsh_leaves_nothing_on_the_nodes(
+    here: Desk, ssh_nodes: SshNodes
+) -> None:
+    words = (*profile(here, "pdsh"), "--name", "gone", "--python", here.python("wait"), "--yes")
     here.neox_submit(*words, prefix=ssh_nodes.login)
-    run = RunPaths(here.folder / "runs" / name)
-    assert here.wait_for_end(run, 60) == [3]
-    assert codes(run) == [3]
+    run = RunPaths(here.folder / "runs" / "gone")
+    wait_until("the ranks start", lambda: len([*run.state.glob("rank.*")]) == 2, 60)
+    assert ranks_of(run)
+    here.neox_submit("cancel", str(run.root))
+    wait_until("no rank is left", lambda: not ranks_of(run), 40)
+
+
+def ranks_of(run: RunPaths) -> list[str]:
+    """Processes of this run's scripts, wherever they are started."""
+    found = subprocess.run(["pgrep", "-f", f"{run.root}/links"], capture_output=True, check=False)
+    return found.stdout.decode().split()
+
+
+@pytest.mark.slurm
+def test_one_torchrun_on_each_node_of_a_slurm_job(desk: Desk) -> None:
+    """Trap 6: under srun it has the whole node, and each of its ranks the layout's cores."""
+    (desk.folder / "sites").mkdir()
+    (desk.folder / "sites" / "agents.toml").write_text(
+        'schema = 1\nextends = "testbed"\ntitle = "the test bed"\nstatus = "verified"\n\n'
+        '[launcher]\nkind = "torchrun"\nbinding = "wrapper"\nflags = []\n'
+    )
+    desk.site = ("--site", "agents", *desk.site[2:])
+    run = desk.run("agents", "--nodes", "2", "--python", desk.python("leave"))
+    assert desk.wait_for_end(run) == [85]
+    (job,) = submissions(run)
+    seen = ranks_seen(run, job.job_id)
+    assert [seen[rank]["node"] for rank in range(4)] == ["n1", "n1", "n2", "n2"]
+    assert [seen[rank]["world"] for rank in range(4)] == [4] * 4
+    own = [list(range(49, 56)), list(range(57, 64))]
+    assert [seen[rank]["cores"] for rank in range(4)] == own * 2

@@ -96,3 +96,16 @@ def test_a_launcher_that_lets_ranks_wait_for_a_dead_one_is_ended(here: Machine, 
     assert "a rank failed; " in printed
     assert code not in (0, 85), printed
     nothing_is_left(family)
+
+
+@by_launcher
+def test_no_path_is_read_as_anything_else(tmp_path: Path, name: str) -> None:
+    """pdsh replaces %h and %n in its arguments, and ssh hands its words to a shell."""
+    odd = tmp_path / "a %h $(touch no) 'b %n%"
+    odd.mkdir()
+    here = machine(odd)
+    here.submit(job(here, name))
+    code, printed = here.finish(FAKE_END="done")
+    assert code == 0, printed
+    assert (here.state / "argv.1").exists()
+    assert not (odd / "no").exists()
