@@ -1,0 +1,1 @@
+"""The kernels' own source, run on a CPU: see hip/hip_runtime.h."""

@@ -1,0 +1,2 @@
+// In hip_runtime.h of this folder.
+#pragma once
