@@ -17,6 +17,7 @@ from neox.submit import launchers, schedulers
 from neox.submit.edge import Surroundings
 from neox.submit.refusal import SchedulerError, UsageError
 from neox.submit.runner import Runner
+from neox.submit.schedulers.local import Local
 
 if TYPE_CHECKING:
     from neox.sites.profile import Profile
@@ -108,30 +109,29 @@ def _plugins() -> Iterator[Finding]:
 def _scheduler(site: "Profile", around: Surroundings, runner: Runner) -> Iterator[Finding]:
     kind = site.scheduler.kind
     try:
-        commands = schedulers.scheduler(kind).commands
+        dialect = schedulers.scheduler(kind)
     except PluginError as error:
         yield Finding(level="missing", what=kind, text=str(error))
         return
-    for command in commands:
+    for command in dialect.commands:
         if not _found(command, around):
             cost = "jobs cannot be submitted from here; --print works"
             yield Finding(level="missing", what=command, text=f"not on PATH: {cost}")
             return
-    if kind == "slurm":
-        yield _slurm_answers(runner)
+    if isinstance(dialect, Local):
+        yield Finding(level="ok", what=kind, text="a job is a process of this machine")
     else:
-        yield Finding(level="ok", what=kind, text=f"{', '.join(commands)} found")
+        yield _answers(kind, dialect.ping, runner)
 
 
-def _slurm_answers(runner: Runner) -> Finding:
+def _answers(kind: str, ping: tuple[str, ...], runner: Runner) -> Finding:
     try:
-        answer = runner.run(("sinfo", "--noheader", "--format=%P"), timeout=20)
+        answer = runner.run(ping, timeout=20)
     except SchedulerError as error:
-        return Finding(level="missing", what="slurm", text=str(error))
+        return Finding(level="missing", what=kind, text=str(error))
     if answer.code != 0:
-        return Finding(level="missing", what="slurm", text=f"no answer: {answer.complaint}")
-    partitions = ", ".join(word.rstrip("*") for word in answer.stdout.split())
-    return Finding(level="ok", what="slurm", text=f"answers; partitions {partitions}")
+        return Finding(level="missing", what=kind, text=f"no answer: {answer.complaint}")
+    return Finding(level="ok", what=kind, text=f"answers {ping[0]}")
 
 
 def _modules(site: "Profile", around: Surroundings) -> Iterator[Finding]:

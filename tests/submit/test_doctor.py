@@ -51,6 +51,26 @@ def test_a_slurm_that_does_not_answer_is_missing(tmp_path: Path) -> None:
     assert found["slurm"] == "missing"
 
 
+@pytest.mark.parametrize(
+    ("name", "tools"),
+    [
+        ("lsf", ("bsub", "bjobs", "bkill")),
+        ("pbs", ("qsub", "qstat", "qdel")),
+        ("flux", ("flux",)),
+    ],
+)
+def test_every_scheduler_is_asked_whether_it_answers(
+    tmp_path: Path, name: str, tools: tuple[str, ...]
+) -> None:
+    here = commands(tmp_path, *tools)
+    profile = site(name, here)
+    asked = {"lsf": "bqueues", "pbs": "qstat", "flux": "flux"}[name]
+    assert levels(here, profile, **{asked: says("fine")})[name] == "ok"
+    refused = says("", 1, "cannot connect to server")
+    assert levels(here, profile, **{asked: refused})[name] == "missing"
+    assert levels(here, profile)[name] == "missing"  # it gives no answer at all
+
+
 def test_modules_and_the_engine_are_notes_on_a_login_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

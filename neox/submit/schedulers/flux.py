@@ -48,6 +48,7 @@ class Flux:
 
     prefix: str = "#flux:"
     commands: Argv = ("flux",)
+    ping: Argv = ("flux", "queue", "status")
     templates: None = None
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:

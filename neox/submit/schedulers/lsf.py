@@ -47,6 +47,7 @@ class Lsf:
 
     prefix: str = "#BSUB"
     commands: Argv = ("bsub", "bjobs", "bkill")
+    ping: Argv = ("bqueues", "-w")
     templates: None = None
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:

@@ -76,6 +76,7 @@ class Pbs:
 
     prefix: str = "#PBS"
     commands: Argv = ("qsub", "qstat", "qdel")
+    ping: Argv = ("qstat", "-Q")
     templates: None = None
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:

@@ -84,6 +84,10 @@ class Headed(Protocol):
 class Scheduler(Headed, Protocol):
     """One scheduler's dialect."""
 
+    @property
+    def ping(self) -> tuple[str, ...]:
+        """A question that costs it little, to see whether it answers."""
+
     def parse_job_id(self, stdout: str) -> str:
         """The number in the answer to `submit_argv`. Raises OutputError."""
 

@@ -88,6 +88,7 @@ class Slurm:
 
     prefix: str = "#SBATCH"
     commands: Argv = ("sbatch", "squeue", "sacct", "scancel")
+    ping: Argv = ("sinfo", "--noheader", "--format=%P")
     templates: None = None
     index_variable: str = "SLURM_ARRAY_TASK_ID"
     element: str = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"

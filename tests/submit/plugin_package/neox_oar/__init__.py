@@ -15,6 +15,7 @@ class Oar:
 
     prefix = "#OAR"
     commands = ("oarsub", "oarstat", "oardel")
+    ping = ("oarnodes", "-s")
     templates = Path(__file__).parent
 
     def directives(self, parts: JobParts) -> tuple[Directive, ...]:
