@@ -309,10 +309,12 @@ def test_trap_17_a_shared_gpu_0_is_ruled_out() -> None:
         ("frontier", "--account=abc123"),
         ("lumi", "--account=project_462000001"),
         ("polaris", "-l filesystems=home:eagle"),
+        ("polaris", "-l select=12:system=polaris"),
         ("polaris", "-l place=scatter"),
         ("polaris", "-A datascience"),
         ("aurora", "-l filesystems=home:flare"),
         ("aurora", "-A datascience"),
+        ("aurora", "-l select=12"),
         ("tuolumne", "--setattr=bank=guests"),
     ],
 )

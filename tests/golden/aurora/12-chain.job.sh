@@ -7,7 +7,7 @@
 #PBS -N 160M
 #PBS -A datascience
 #PBS -q capacity
-#PBS -l select=12:ncpus=102
+#PBS -l select=12
 #PBS -l place=scatter
 #PBS -l walltime=2:00:00
 #PBS -r n
