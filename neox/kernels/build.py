@@ -111,7 +111,7 @@ def _compile(order: Order, runner: Runner, draft: Path, say: Callable[[str], Non
     units = sorted(order.sources.units, key=lambda unit: -unit.stat().st_size)
     with ThreadPoolExecutor(max_workers=order.at_once) as pool:
         objects = tuple(pool.map(one, units))
-    _run(runner, order.toolchain.link(objects, draft / LIBRARY))
+    _run(runner, order.toolchain.link(objects, draft / LIBRARY, order.architectures))
     for path in objects:
         path.unlink()
     names = ", ".join(order.architectures)

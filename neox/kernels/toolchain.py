@@ -16,23 +16,25 @@ class Toolchain:
     def compile(self, unit: Path, out: Path, architectures: tuple[str, ...]) -> tuple[str, ...]:
         """The command that makes an object file."""
         if self.kind == "cuda":
-            codes = (f"arch=compute_{name[3:]},code={name}" for name in architectures)
-            targets = (word for code in codes for word in ("-gencode", code))
+            targets = _targets(architectures)
             hidden = ("-Xcompiler", "-fPIC,-fvisibility=hidden")
             return (self.cc, *_BOTH, *hidden, *targets, "-c", str(unit), "-o", str(out))
-        targets = (f"--offload-arch={name}" for name in architectures)
+        offload = (f"--offload-arch={name}" for name in architectures)
         words = ("-x", "hip", *_BOTH, "-fPIC", "-fvisibility=hidden")
-        return (self.cc, *words, *targets, "-c", str(unit), "-o", str(out))
+        return (self.cc, *words, *offload, "-c", str(unit), "-o", str(out))
 
-    def link(self, objects: tuple[Path, ...], out: Path) -> tuple[str, ...]:
+    def link(
+        self, objects: tuple[Path, ...], out: Path, architectures: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """The command that makes the library.
 
-        CUDA's runtime goes inside. A HIP library names no runtime, so that it uses the one that
+        CUDA's runtime goes inside; nvcc puts in an empty piece of code for each architecture. A HIP library names no runtime, so that it uses the one that
         torch has loaded: two in one process do not see each other's memory.
         """
         files = tuple(str(path) for path in objects)
         if self.kind == "cuda":
-            return (self.cc, "-shared", "-cudart", "static", *files, "-o", str(out))
+            words = ("-shared", "-cudart", "static", *_targets(architectures))
+            return (self.cc, *words, *files, "-o", str(out))
         return ("c++", "-shared", *files, "-o", str(out))
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -42,6 +44,11 @@ class Toolchain:
     @property
     def linker(self) -> str:
         return self.cc if self.kind == "cuda" else "c++"
+
+
+def _targets(architectures: tuple[str, ...]) -> tuple[str, ...]:
+    codes = (f"arch=compute_{name[3:]},code={name}" for name in architectures)
+    return tuple(word for code in codes for word in ("-gencode", code))
 
 
 def toolchain_for(architectures: tuple[str, ...], cc: str | None) -> Toolchain:

@@ -196,4 +196,4 @@ def test_hipcc_is_told_its_platform_and_no_runtime_is_named() -> None:
     assert (chain.kind, chain.cc, chain.linker) == ("rocm", "hipcc", "c++")
     assert chain.environment({"A": "b"}) == {"A": "b", "HIP_PLATFORM": "amd"}
     assert "--offload-arch=gfx90a" in chain.compile(Path("a.cu"), Path("a.o"), ("gfx90a",))
-    assert not any("hip" in word for word in chain.link((Path("a.o"),), Path("x.so")))
+    assert not any("hip" in word for word in chain.link((Path("a.o"),), Path("x.so"), ("gfx90a",)))
