@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from neox.data.errors import DataError
 
+PACKED = (".gz", ".zst")
 PACKED_BYTES = 1 << 17  # read at a time
 
 

@@ -1,7 +1,9 @@
 """Documents out of JSON lines, text and parquet files, in file order, a chunk at a time.
 
 The input is cut into shards, whole files or a piece of a long one, and these into chunks, by sizes
-alone: the same input gives the same chunks, whoever reads them.
+alone: the same input gives the same chunks, whoever reads them. A chunk names the bytes of plain
+files, which the worker that encodes them reads itself; packed files are read by one process, and
+their documents go along.
 """
 
 import zlib
@@ -10,15 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from neox.data.compressed import opened
+from neox.data.compressed import PACKED, opened
 from neox.data.errors import DataError
 from neox.data.parquet import parquet_rows
 
 PLAIN_LINES = (".jsonl", ".ndjson")  # can be read from the middle
 JSON_LINES = (".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson")
 PARQUET = (".parquet",)
+BLOCK = 4_000_000  # bytes, where documents are read one after the other
 PIECE = 64  # chunks: how much of a long file one process takes
-BLOCK = 1 << 24  # bytes, where only lines are counted
 NOT_READ = (".xz", ".bz2", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -36,13 +38,16 @@ class Record:
     line: int  # from 1, rows of a parquet file, too; 0 where the file is the document
     kind: Kind
     raw: bytes
-    begin: int = 0  # the byte of the file where line 1 of its piece may begin
+    begin: int = 0  # the byte of the file from which lines are counted
 
-    def place(self) -> str:
-        """File and line; lines before a piece are counted only here, since few are asked for."""
-        if not self.line:
-            return self.path
-        return f"{self.path}:{_lines_before(self.path, self.begin) + self.line}"
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Bytes of a plain file that nobody has read yet: the lines that begin there, or all of it."""
+
+    path: Path
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +64,17 @@ class Shard:
 class Chunk:
     shard: int
     number: int  # within the shard
-    records: tuple[Record, ...]
-    consumed: int  # bytes of the shard's files read up to here
+    items: tuple[Record | Source, ...]
+    consumed: int  # bytes of the shard's files that are in chunks up to here
     is_last: bool  # of its shard
+
+    def records(self) -> Iterator[Record]:
+        """The documents, reading what nobody has read. Raises DataError naming the file."""
+        for item in self.items:
+            if isinstance(item, Record):
+                yield item
+            else:
+                yield from _records_of(item)
 
 
 def kind_of(path: Path) -> Kind:
@@ -109,7 +122,7 @@ def shards(paths: Sequence[Path], shard_bytes: int) -> tuple[Shard, ...]:
 
 
 def _pieces(path: Path, length: int, size: int) -> list[range]:
-    if length <= size or not path.name.lower().endswith(PLAIN_LINES):
+    if length <= size or not _is_plain_lines(path):
         return []
     return [range(begin, min(begin + size, length)) for begin in range(0, length, size)]
 
@@ -120,46 +133,81 @@ def chunks(shard: Shard, chunk_bytes: int, keys: tuple[str, ...]) -> Iterator[Ch
     `keys` are those that will be asked for: a parquet file gives no other column. Raises DataError
     naming file and line where the input cannot be read.
     """
-    number, held, size, consumed = 0, list[Record](), 0, 0
-    for record, reached in records(shard.paths, keys, shard.piece):
+    number, held, size, consumed = 0, list[Record | Source](), 0, 0
+    for item, length, reached in _items(shard, chunk_bytes, keys):
         if size >= chunk_bytes:  # there is more, so what is held is not the last chunk
             yield Chunk(
                 shard=shard.number,
                 number=number,
-                records=tuple(held),
+                items=tuple(held),
                 consumed=consumed,
                 is_last=False,
             )
             number, held, size = number + 1, [], 0
-        held.append(record)
-        size += len(record.raw)
+        held.append(item)
+        size += length
         consumed = reached
     yield Chunk(
         shard=shard.number,
         number=number,
-        records=tuple(held),
+        items=tuple(held),
         consumed=shard.size,
         is_last=True,
     )
 
 
-def records(
-    paths: Sequence[Path], keys: tuple[str, ...], piece: range | None = None
-) -> Iterator[tuple[Record, int]]:
-    """Each document, and how many bytes of the files are read by then."""
+def records(paths: Sequence[Path], keys: tuple[str, ...]) -> Iterator[Record]:
+    """Each document of the files, in order."""
+    size = sum(path.stat().st_size for path in paths)
+    whole = Shard(number=0, paths=tuple(paths), size=size)
+    for chunk in chunks(whole, BLOCK, keys):
+        yield from chunk.records()
+
+
+def _items(
+    shard: Shard, source_bytes: int, keys: tuple[str, ...]
+) -> Iterator[tuple[Record | Source, int, int]]:
+    """What chunks are made of: an item, its size, and the bytes of the shard up to here."""
     before = 0
-    for path in paths:
-        line = 0
-        try:
-            for record, read in _piece_of_file(path, piece) if piece else _of_file(path, keys):
-                line = record.line
-                yield record, before + read
-        except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
-            raise DataError(f"{path}: cannot be read after line {line}: {error}") from None
-        before += path.stat().st_size
+    for path in shard.paths:
+        length = path.stat().st_size
+        if _is_plain_text(path):
+            yield Source(path=path, begin=0, end=length), length, before + length
+        elif _is_plain_lines(path):
+            cut = shard.piece or range(length)
+            for begin in range(cut.start, cut.stop, source_bytes):
+                end = min(begin + source_bytes, cut.stop)
+                yield (
+                    Source(path=path, begin=begin, end=end),
+                    end - begin,
+                    before + end - cut.start,
+                )
+        else:
+            for record, read in _packed_records(path, keys):
+                yield record, len(record.raw), before + read
+        before += length
 
 
-def _of_file(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
+def _is_plain_text(path: Path) -> bool:
+    return kind_of(path) is Kind.WHOLE and path.suffix.lower() not in PACKED
+
+
+def _is_plain_lines(path: Path) -> bool:
+    return path.name.lower().endswith(PLAIN_LINES)
+
+
+def _packed_records(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
+    """Each document, and how many bytes of the file are read by then."""
+    line = 0
+    try:
+        for record, read in _of_packed(path, keys):
+            line = record.line
+            yield record, read
+    except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
+        raise DataError(f"{path}: cannot be read after line {line}: {error}") from None
+
+
+def _of_packed(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
     kind = kind_of(path)
     if kind is Kind.ROWS:
         for row, (raw, read) in enumerate(parquet_rows(path, keys), start=1):
@@ -175,29 +223,21 @@ def _of_file(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Record, int]]:
                 yield Record(path=str(path), line=line, kind=kind, raw=text), file.tell()
 
 
-def _piece_of_file(path: Path, piece: range) -> Iterator[tuple[Record, int]]:
-    with path.open("rb") as file:
-        if piece.start:  # to the first line that begins here: it ends the one before
-            file.seek(piece.start - 1)
-            file.readline()
-        line = 0
-        while file.tell() < piece.stop:
-            line, text = line + 1, file.readline()
-            if not text.isspace():
-                record = Record(
-                    path=str(path), line=line, kind=Kind.LINES, raw=text, begin=piece.start
-                )
-                yield record, file.tell() - piece.start
-
-
-def _lines_before(path: str, begin: int) -> int:
-    """Lines that begin before the byte `begin`."""
-    if begin == 0:
-        return 0
-    count, left = 1, begin - 1  # a line that begins at `begin` is not before it
-    with Path(path).open("rb") as file:
-        while left:
-            block = file.read(min(left, BLOCK))
-            count += block.count(b"\n")
-            left -= len(block)
-    return count
+def _records_of(source: Source) -> Iterator[Record]:
+    path, kind = str(source.path), kind_of(source.path)
+    try:
+        with source.path.open("rb") as file:
+            if kind is Kind.WHOLE:
+                yield Record(path=path, line=0, kind=kind, raw=file.read())
+                return
+            if source.begin:  # to the first line that begins here: it ends the one before
+                file.seek(source.begin - 1)
+                file.readline()
+            at, line = file.tell(), 0
+            while at < source.end:
+                line, text = line + 1, file.readline()
+                at += len(text)
+                if not text.isspace():
+                    yield Record(path=path, line=line, kind=kind, raw=text, begin=source.begin)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None

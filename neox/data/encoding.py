@@ -1,6 +1,6 @@
 """From documents to the tokens of each file that is written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from neox.data.conversations import ChatSettings, ConversationEncoder
 from neox.data.documents import Record
 from neox.data.errors import DataError
 from neox.data.fields import BadRecord, fields_of, numbers_of, text_of, value_of
+from neox.data.line_numbers import BadLine
 from neox.data.rows import NOT_COUNTED
 from neox.data.token_file import token_dtype
 from neox.data.tokenizers import load_tokenizer
@@ -53,7 +54,7 @@ class Encoded:
 
     documents: list[tuple[Ids, ...]]
     empty: int  # documents without a token, left out
-    bad: tuple[tuple[str, str], ...]  # (file:line, reason)
+    bad: tuple[BadLine, ...]
 
 
 class Encoder:
@@ -69,14 +70,14 @@ class Encoder:
         self._end = [self._eod()] if settings.append_eod else []
         self.streams = streams_of(settings, self._tokenizer.vocab_size)
 
-    def encode(self, records: Sequence[Record]) -> Encoded:
+    def encode(self, records: Iterable[Record]) -> Encoded:
         """A document of which one key has no token is left out of all files, and counted."""
-        read, bad = list[_Read](), list[tuple[str, str]]()
+        read, bad = list[_Read](), list[BadLine]()
         for record in records:
             try:
                 read.append(self._read(fields_of(record)))
             except BadRecord as error:
-                bad.append((record.place(), str(error)))
+                bad.append(bad_line(record, str(error)))
         documents = self._conversations(read) if self._chat else self._texts(read)
         kept = [rows for rows in documents if all(len(row) for row in rows)]
         return Encoded(documents=kept, empty=len(documents) - len(kept), bad=tuple(bad))
@@ -144,6 +145,11 @@ class Encoder:
                 "name the token that ends a document with --eod-token, or leave --append-eod out"
             )
         return found
+
+
+def bad_line(record: Record, reason: str) -> BadLine:
+    """What is kept of a record that could not be used."""
+    return BadLine(path=record.path, line=record.line, begin=record.begin, reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)

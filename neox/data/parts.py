@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from neox.data.documents import Chunk
 from neox.data.encoding import Encoder, EncodeSettings, Ids, Stream
 from neox.data.errors import DataError
+from neox.data.line_numbers import BadLine
 from neox.data.token_file import half
 from neox.data.token_writer import TokenFileWriter
 
@@ -29,7 +30,7 @@ class PartReport:
     documents: int
     tokens: int  # of the text, labels and rewards left aside
     empty: int
-    bad: tuple[tuple[str, str], ...]  # (file:line, reason)
+    bad: tuple[BadLine, ...]
 
 
 def part_prefix(folder: Path, shard: int, number: int) -> Path:
@@ -46,7 +47,7 @@ def finished_part(folder: Path, shard: int, number: int) -> PartReport | None:
         saved = json.loads(half(part_prefix(folder, shard, number), ".json").read_text())
     except OSError:
         return None
-    bad = tuple((place, reason) for place, reason in saved.pop("bad"))
+    bad = tuple(BadLine(**one) for one in saved.pop("bad"))
     return PartReport(bad=bad, **saved)
 
 
@@ -62,7 +63,7 @@ def finished_shard(folder: Path, shard: int) -> list[PartReport] | None:
 
 
 def write_part(folder: Path, chunk: Chunk, encoder: Encoder) -> PartReport:
-    encoded = encoder.encode(chunk.records)
+    encoded = encoder.encode(chunk.records())
     prefix = part_prefix(folder, chunk.shard, chunk.number)
     _write_streams(prefix, encoder.streams, encoded.documents)
     report = PartReport(

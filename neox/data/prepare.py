@@ -5,7 +5,7 @@ Neither the number of workers nor a kill changes a byte of the result.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from neox.data.documents import Chunk, Shard, chunks, require_files, shards
 from neox.data.encoding import Encoder, EncodeSettings
 from neox.data.errors import DataError
 from neox.data.finished import Written, finished_files, record
+from neox.data.line_numbers import BadLine, LineNumbers
 from neox.data.order_inputs import content_key
 from neox.data.parts import (
     PartReport,
@@ -93,7 +94,7 @@ def prepare(request: PrepareRequest, progress: Progress) -> PrepareResult:
         documents=sum(report.documents for report in reports),
         tokens=sum(report.tokens for report in reports),
         empty=sum(report.empty for report in reports),
-        bad=tuple(one for report in reports for one in report.bad),
+        bad=_placed([one for report in reports for one in report.bad]),
         resumed=resumed,
     )
 
@@ -192,10 +193,16 @@ def _join(
 def _require_good(request: PrepareRequest, report: PartReport) -> None:
     if not report.bad or request.skip_bad:
         return
-    shown = [f"{place}: {reason}" for place, reason in report.bad[:BAD_SHOWN]]
+    shown = [f"{place}: {reason}" for place, reason in _placed(report.bad[:BAD_SHOWN])]
     more = len(report.bad) - len(shown)
     lines = "\n  ".join(shown + ([f"and {more} more nearby"] if more else []))
     raise DataError(f"bad input:\n  {lines}\nMend it, or leave such lines out with --skip-bad")
+
+
+def _placed(bad: Sequence[BadLine]) -> tuple[tuple[str, str], ...]:
+    """(file:line, reason) of each."""
+    numbers = LineNumbers()
+    return tuple((numbers.place(one), one.reason) for one in bad)
 
 
 def _nothing(request: PrepareRequest, reports: list[PartReport]) -> DataError:

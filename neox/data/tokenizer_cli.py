@@ -7,8 +7,10 @@ from pathlib import Path
 
 from neox.data.corpora import CORPORA, corpus_files
 from neox.data.documents import records, require_files
+from neox.data.encoding import bad_line
 from neox.data.errors import DataError
 from neox.data.fields import BadRecord, fields_of, text_of
+from neox.data.line_numbers import LineNumbers
 from neox.data.tokenizer_training import save_tokenizer, train_bpe
 from neox.data.tokenizers import LOADERS, load_tokenizer
 from neox.data.verbs import run_verb
@@ -33,11 +35,12 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _texts(paths: Sequence[Path], key: str) -> Iterator[str]:
-    for record, _ in records(paths, (key,)):
+    for record in records(paths, (key,)):
         try:
             yield text_of(fields_of(record), key)
         except BadRecord as error:
-            raise DataError(f"{record.place()}: {error}") from None
+            place = LineNumbers().place(bad_line(record, str(error)))
+            raise DataError(f"{place}: {error}") from None
 
 
 def _show(arguments: argparse.Namespace) -> None:

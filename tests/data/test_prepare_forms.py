@@ -1,5 +1,6 @@
 """Parquet, several keys, conversations and rewards: what is written, and what is refused."""
 
+import gzip
 import json
 import random
 
@@ -11,9 +12,10 @@ from tokenizers import models
 from neox.data import cli
 from neox.data.conversations import ChatSettings, ConversationEncoder
 from neox.data.documents import Kind, Record, chunks, records, shards
-from neox.data.encoding import Encoder, EncodeSettings
+from neox.data.encoding import Encoder, EncodeSettings, bad_line
 from neox.data.errors import DataError
-from neox.data.fields import BadRecord
+from neox.data.fields import BadRecord, fields_of
+from neox.data.line_numbers import LineNumbers
 from neox.data.parquet import parquet_rows
 from neox.data.token_file import TokenFile
 from neox.data.tokenizer_training import train_bpe
@@ -47,8 +49,9 @@ def test_parquet_gives_what_json_lines_give(tmp_path):
             assert ours.read_bytes() == plain.read_bytes()
     rewards = TokenFile(tmp_path / "p_body_reward_document")
     assert rewards.dtype == np.float32 and rewards.sequence(3).tolist() == [1.5]
-    read = [reached for _, reached in records([tmp_path / "in.parquet"], ("body",))]
-    assert read == sorted(read) and read[-1] == (tmp_path / "in.parquet").stat().st_size
+    (shard,) = shards([tmp_path / "in.parquet"], 20_000)
+    read = [chunk.consumed for chunk in chunks(shard, 5_000, ("body",))]
+    assert read == sorted(read) and len(read) > 9 and read[-1] == shard.size
 
 
 def test_parquet_that_cannot_be_read(tmp_path, capsys):
@@ -105,7 +108,8 @@ def test_rewards_are_numbers(row, reason):
         reward_key="score",
     )
     record = Record(path="in", line=3, kind=Kind.LINES, raw=json.dumps(row).encode())
-    assert Encoder(settings).encode([record]).bad == (("in:3", reason),)
+    (bad,) = Encoder(settings).encode([record]).bad
+    assert (LineNumbers().place(bad), bad.reason) == ("in:3", reason)
 
 
 @pytest.fixture(scope="module")
@@ -195,14 +199,14 @@ def test_shards_and_chunks_depend_on_sizes_alone(tmp_path):
     found = shards(paths, 1000)
     assert [path for shard in found for path in shard.paths] == paths
     assert [len(shard.paths) for shard in found] == [2, 4]
-    for shard, count in zip(found, (4, 7), strict=True):  # 14 lines of 23 bytes fill a chunk
+    for shard, count in zip(found, (4, 7), strict=True):  # sources of 300 bytes
         pieces = list(chunks(shard, 300, ("text",)))
         assert len(pieces) == count
         assert [piece.number for piece in pieces] == list(range(len(pieces)))
         assert [piece.is_last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
         assert pieces[-1].consumed == shard.size == sum(one.stat().st_size for one in shard.paths)
     (empty,) = chunks(shards(paths[3:4], 1000)[0], 300, ("text",))
-    assert (empty.records, empty.is_last) == ((), True)
+    assert (empty.items, empty.is_last) == ((), True)
 
 
 def test_pieces_of_a_long_file_are_its_lines_in_order(tmp_path):
@@ -211,19 +215,42 @@ def test_pieces_of_a_long_file_are_its_lines_in_order(tmp_path):
     lines[7] = lines[300] = ""
     path = tmp_path / "in.jsonl"
     path.write_text("\n".join(lines))  # the last line has no end
+    numbers = [number for number, one in enumerate(lines, start=1) if one]
     for size in (1, 2, 3, 50):  # pieces of 64 bytes: some hold no line's begin
         found = shards([path], size)
         assert len(found) == -(-path.stat().st_size // (64 * size))
-        read = [
-            record for shard in found for record, _ in records(shard.paths, ("text",), shard.piece)
-        ]
+        pieces = [chunk for shard in found for chunk in chunks(shard, 7 * size, ("text",))]
+        read = [record for chunk in pieces for record in chunk.records()]
         assert [one.raw.decode().rstrip("\n") for one in read] == [one for one in lines if one]
-        numbers = [number for number, one in enumerate(lines, start=1) if one]
-        assert [one.place() for one in read[::40]] == [f"{path}:{n}" for n in numbers[::40]]
+        places = LineNumbers()
+        named = [places.place(bad_line(one, "")) for one in read]
+        assert named == [f"{path}:{number}" for number in numbers]
+    assert LineNumbers().place(bad_line(read[-1], "")) == f"{path}:{numbers[-1]}"
     small = tmp_path / "small.jsonl"
     small.write_text("{}\n")
     mixed = shards([small, path, small], 50)
     assert [one.piece is None for one in mixed] == [True] + [False] * (len(mixed) - 2) + [True]
+
+
+def test_a_chunk_keeps_the_order_of_files_of_every_kind(tmp_path):
+    (tmp_path / "1.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    (tmp_path / "2.jsonl.gz").write_bytes(gzip.compress(b'{"text": "c"}\n'))
+    (tmp_path / "3.txt").write_text("d")
+    (tmp_path / "4.txt").write_text("")
+    (tmp_path / "5.txt.gz").write_bytes(gzip.compress(b"e"))
+    (tmp_path / "6.jsonl").write_text('{"text": "f"}')
+    paths = sorted(tmp_path.iterdir())
+    read = list(records(paths, ("text",)))
+    assert [fields_of(one).get("text") or fields_of(one)["text"] for one in read] == [
+        *"abcd",
+        "",
+        *"ef",
+    ]
+    for size in (1, 20, 10_000):
+        (shard,) = shards(paths, 10_000)
+        pieces = list(chunks(shard, size, ("text",)))
+        assert [one.raw for piece in pieces for one in piece.records()] == [one.raw for one in read]
+        assert [piece.consumed for piece in pieces] == sorted(piece.consumed for piece in pieces)
 
 
 def test_ids_beyond_their_count_are_an_error(tmp_path, capsys):
