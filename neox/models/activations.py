@@ -6,7 +6,7 @@ counts with it.
 """
 
 from neox.models.spec import ModelSpec
-from neox.ops.chunks import FP32_COPIES, ROWS_AT_ONCE, chunk_rows
+from neox.ops.chunks import ROWS_AT_ONCE, chunk_rows, fp32_copies
 
 STATISTICS = 8  # mean and 1 / deviation of a norm, fp32
 
@@ -40,7 +40,7 @@ def loss_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> f
     """Of a chunk of logits that become their gradient, and of the copies that this takes."""
     vocab = spec.vocab_size // tensor
     rows = chunk_rows(tokens, vocab, element)
-    return vocab * (element * rows + FP32_COPIES * 4.0 * min(rows, ROWS_AT_ONCE))
+    return vocab * (element * rows + fp32_copies(element) * 4.0 * min(rows, ROWS_AT_ONCE))
 
 
 def head_gradient_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> float:

@@ -152,6 +152,8 @@ def _moments(
     # the gradient of the widest matrix, in the model's own format, until it has been added up
     widest = element * spec.vocab_size * spec.hidden_size / cut.tensor if stage == 0 or last else 0
     going_back = again + tokens * backward_bytes(spec, element, cut.tensor)
+    # the widest gradient while it is added to its fp32 sum; one micro batch adds nothing up
+    added = 4 * widest / element if each.early_gradients else widest
     head, logits_there = 0.0, 0.0
     if last:
         head = head_gradient_bytes(spec, tokens, element, cut.tensor)
@@ -159,7 +161,7 @@ def _moments(
     for moment, gradients, activations, logits in (
         # the product for a chunk's share of the head's gradient stands beside their sum
         ("loss", head + widest, stored, logits_there),
-        ("backward", head + 4 * widest / element, stored + going_back, 0.0),
+        ("backward", head + added, stored + going_back, 0.0),
         ("update", (each.gradients - each.early_gradients) * number + widest, 0.0, 0.0),
     ):
         yield StageMemory(

@@ -1,4 +1,4 @@
-"""The memory estimate against peaks measured on an H100, and what is advised where it is too much.
+"""The memory estimate against peaks measured on an H200, and what is advised where it is too much.
 
 The peaks are torch 2.11's `max_memory_allocated` in tests/bench/bench_memory.py.
 """
@@ -17,21 +17,21 @@ from tests.bench.bench_memory import Case, estimate
 from tests.submit.askings import ask, plan, site
 
 MEASURED = (
-    (Case(config="pythia/70M", precision="bf16", micro_batch=8), 12.70),
-    (Case(config="pythia/70M", precision="fp32", micro_batch=8), 14.30),
-    (Case(config="pythia/160M", precision="fp16", micro_batch=8), 17.44),
-    (Case(config="pythia/160M", precision="bf16", micro_batch=1, accumulation=4), 4.91),
-    (Case(config="pythia/160M", precision="bf16", micro_batch=8, recompute=4), 12.38),
-    (Case(config="pythia/410M", precision="bf16", micro_batch=4), 17.58),
-    (Case(config="pythia/410M", precision="fp32", micro_batch=4), 23.65),
-    (Case(config="pythia/410M", precision="bf16", micro_batch=16, recompute=1), 27.27),
-    (Case(config="pythia/410M", precision="bf16", micro_batch=1), 8.71),
+    (Case(config="pythia/70M", precision="bf16", micro_batch=8), 4.89),
+    (Case(config="pythia/70M", precision="fp32", micro_batch=8), 6.21),
+    (Case(config="pythia/160M", precision="fp16", micro_batch=8), 9.24),
+    (Case(config="pythia/160M", precision="fp32", micro_batch=8), 13.47),
+    (Case(config="pythia/160M", precision="bf16", micro_batch=1, accumulation=4), 4.43),
+    (Case(config="pythia/70M", precision="bf16", micro_batch=32, recompute=1), 4.03),
+    (Case(config="pythia/160M", precision="bf16", micro_batch=32, recompute=1), 6.29),
+    (Case(config="pythia/410M", precision="bf16", micro_batch=4), 13.29),
+    (Case(config="pythia/410M", precision="bf16", micro_batch=16, recompute=1), 9.93),
 )
 
 
 @pytest.mark.parametrize(("case", "gigabytes"), MEASURED)
 def test_the_estimate_is_what_was_measured(case: Case, gigabytes: float) -> None:
-    assert estimate(case).total / 1e9 == pytest.approx(gigabytes, rel=0.02)
+    assert estimate(case).total / 1e9 == pytest.approx(gigabytes, rel=0.05)
 
 
 def test_stages_hold_the_whole_model() -> None:
@@ -55,13 +55,14 @@ def test_data_ranks_share_masters_and_moments() -> None:
 
 
 def test_too_much_is_told_with_a_setting_that_fits() -> None:
-    request = ask("lumi", "pythia/1B", overrides=("train_micro_batch_size_per_gpu=128",))
+    batch = "train_batch_size=4096"
+    request = ask("lumi", "pythia/1B", overrides=(batch, "train_micro_batch_size_per_gpu=512"))
     made = plan(request, nodes=1)
     told = [w for w in made.warnings if w.startswith("memory:")]
     assert told
     better = re.search(r"; ((?:\w+=\w+ ?)+) would fit", told[0])
     assert better, told[0]
-    mended = plan(replace(request, overrides=tuple(better[1].split())), nodes=1)
+    mended = plan(replace(request, overrides=(batch, *better[1].split())), nodes=1)
     assert not [w for w in mended.warnings if w.startswith("memory:")]
 
 
