@@ -23,6 +23,8 @@ def test_the_environment_is_read_at_the_edges_only() -> None:
         "neox/data/prepare_cli.py",  # a rank of a job, as run/jobs.py is
         "neox/kernels/cli.py",
         "neox/run/jobs.py",
+        "neox/run/preflight.py",  # ranks of a job, as run/jobs.py is
+        "neox/run/verify_site.py",
         "neox/submit/cli.py",
         "neox/submit/edge.py",
         "neox/submit/runner.py",

@@ -221,10 +221,18 @@ class Modules(Frozen):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Stage(Frozen):
-    """Where a Python on the node's own disk would start faster: from so many nodes, a warning."""
+    """A Python on the node's own disk, which many nodes start faster from.
+
+    Each node unpacks the archive once, its ranks start that Python, and it is removed at the end.
+    Without an archive a large job is only warned.
+    """
 
     from_nodes: int  # for jobs of so many nodes and more
     to: str  # a folder of each node
+    # a tar of the folder that holds bin/python, packed or not: tar -C VENV -cf FILE .
+    archive: str | None = None
+    # read: each node reads the archive where it lies; sbcast: Slurm hands it from node to node
+    how: Literal["read", "sbcast"] = "read"
     needs: str | None = None  # the node feature that brings the disk
 
 

@@ -47,7 +47,7 @@ def spending(plans: "tuple[Plan, ...]", links: int | None = None) -> Spending:
     amount = sum(plan.cost.amount * chain for plan, chain in pairs)
     return Spending(
         site=plans[0].site.name,
-        hours=sum(node_hours(plan.nodes, plan.seconds, chain) for plan, chain in pairs),
+        hours=sum(node_hours(plan.allocated_nodes, plan.seconds, chain) for plan, chain in pairs),
         limit=plans[0].site.policy.confirm_node_hours,
         cost=f"{amount:,.4g} {plans[0].cost.unit}",
     )

@@ -22,6 +22,7 @@ LOCAL_HOST = "127.0.0.1"
 EVERY_LOG_UP_TO = 256  # ranks; beyond it a folder of a file for each serves nobody
 RANK_SCRIPT: Word = (ShellVar("link"), Literal("/rank.sh"))
 RUN_YML: Word = (ShellVar("link"), Literal("/run.yml"))
+STAGE_SECONDS = 600  # to unpack a Python on every node
 UPDATES_LINKS = frozenset({"slurm"})  # schedulers that change where a waiting job may run
 NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--here"})
 SITE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -63,6 +64,7 @@ class JobPage(Frozen):
     node_starts: Literally["ranks"]
     launch: tuple[Word, ...]
     preflight: tuple[Word, ...]  # empty where no node is tried
+    on_each_node: tuple[Word | Shell, ...]
     node_of_list: Shell  # a node's name in its ranks, from the one in the list
     nodes: Shell  # where no scheduler tells them
     excluded: str  # nodes that a directive keeps every link off
@@ -125,11 +127,20 @@ def job_page(plan: Plan, link: int) -> JobPage:
         node_starts="ranks",
         launch=_launch(plan),
         preflight=_preflight(plan),
+        on_each_node=_on_each_node(plan),
         node_of_list=Shell("$node" if plan.site.launcher.kind == "srun" else "${node%%.*}"),
         nodes=Shell(" ".join(map(shell_text, plan.hosts or (LOCAL_HOST,)))),
         excluded=",".join(excluded(plan.request)),
         keeps_off=plan.job.signal and plan.site.scheduler.kind in UPDATES_LINKS,
     )
+
+
+def _on_each_node(plan: Plan) -> tuple[Word | Shell, ...]:
+    """rank.sh with the argument of the function that this stands in."""
+    if plan.stage is None or plan.preflight is None:
+        return ()
+    limit = map(literal, ("exec", "timeout", "--kill-after=10", f"{STAGE_SECONDS}"))
+    return (*limit, *plan.preflight.launch.argv, RANK_SCRIPT, Shell('"$1"'))
 
 
 def _preflight(plan: Plan) -> tuple[Word, ...]:

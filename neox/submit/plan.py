@@ -76,6 +76,16 @@ class LaunchPlan(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Staging(Frozen):
+    """A Python that is unpacked on each node before its ranks start it."""
+
+    archive: str
+    to: Word  # the folder, of this job alone
+    broadcast: bool  # by sbcast; else each node reads the archive itself
+    needs: str | None  # the node feature that brings the disk
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Preflight(Frozen):
     """Every node of the allocation is tried before the ranks take it."""
 
@@ -179,6 +189,7 @@ class Plan(Frozen):
     hosts: tuple[str, ...] = ()  # where no scheduler chooses them, the hosts the job runs on
     spare_nodes: int = 0  # allocated besides, in place of bad ones
     preflight: Preflight | None = None  # None for a job on one node
+    stage: Staging | None = None  # None where Python starts from where it lies
     watch: Watch | None = None  # None for a job that shows no heartbeat
     waits_for: tuple[str, ...] = ()  # other jobs, whose end the first link waits for
     step_seconds: float | None = None  # estimate; None where nothing is known to estimate from

@@ -1,6 +1,7 @@
 """From a site, a job kind, a config and a request to the plan, or to all that is wrong with it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from neox.config.given import Given
@@ -8,13 +9,13 @@ from neox.config.places import ConfigErrors
 from neox.config.spec import not_yet
 from neox.plugins import PluginError
 from neox.run.paths import RunPaths
-from neox.sites.profile import Profile
+from neox.sites.profile import Profile, Queue
 from neox.submit.agreeing import node_hours
 from neox.submit.case import Case, base_config
 from neox.submit.cost import cost_of
 from neox.submit.job_kind import JobKind
 from neox.submit.origin import site_origin
-from neox.submit.plan import Directive, Entry, Plan
+from neox.submit.plan import Directive, Entry, Plan, Staging
 from neox.submit.problem import PlanError, Problem, told
 from neox.submit.profiling import question as profiler_question
 from neox.submit.quoting import QuotingError
@@ -23,6 +24,7 @@ from neox.submit.run_area import area_warnings, quota_warning, run_root, save_in
 from neox.submit.schedulers import scheduler
 from neox.submit.schedulers.scheduler import Headed, JobParts
 from neox.submit.sizing import Sized, size
+from neox.submit.staging import stage_warning, staging
 from neox.submit.walltime import save_interval_warning
 from neox.submit.watch import watch_limits
 
@@ -76,6 +78,7 @@ def _plan(case: Case, request: Request, sized: Sized, speaks: Headed) -> Plan:
         entry=_entry(site, job, root),
         launch=sized.launch,
         preflight=sized.preflight,
+        stage=_stage(case, request, sized),
         spare_nodes=request.spare_nodes,
         directives=_directives(case, request, sized, speaks),
         variables=sized.around.variables,
@@ -131,7 +134,7 @@ def _directives(
     root = run_root(request)
     parts = JobParts(
         site=case.site,
-        queue=sized.queue,
+        queue=_with_disk(sized.queue, _stage(case, request, sized)),
         node=sized.node,
         name=root.name,
         account=request.account,
@@ -150,6 +153,17 @@ def _directives(
         return speaks.directives(parts)
     except QuotingError as error:
         raise PlanError([str(error)]) from None
+
+
+def _stage(case: Case, request: Request, sized: Sized) -> Staging | None:
+    return staging(case.site, request, sized.nodes, sized.names, sized.preflight)
+
+
+def _with_disk(queue: Queue, stage: Staging | None) -> Queue:
+    """Asking also for the nodes that have the disk."""
+    if stage is None or stage.needs is None or stage.needs in queue.features:
+        return queue
+    return replace(queue, features=(*queue.features, stage.needs))
 
 
 def _time_origin(case: Case, request: Request, sized: Sized) -> str:
@@ -171,22 +185,14 @@ def _warnings(case: Case, request: Request, sized: Sized) -> tuple[str, ...]:
         found.append(
             quota_warning(case.site, root, sized.names, sized.config, sized.checkpoint_bytes)
         )
-    found += [_stage_warning(case.site, sized.nodes), _dear_warning(case.site, request, sized)]
+    staged = _stage(case, request, sized)
+    found.append(stage_warning(case.site, sized.nodes, sized.python, staged))
+    found += [_dear_warning(case.site, request, sized)]
     return tuple(dict.fromkeys(line for line in found if line))
 
 
-def _stage_warning(site: Profile, nodes: int) -> str | None:
-    stage = site.python.stage
-    if stage is None or nodes < stage.from_nodes:
-        return None
-    return (
-        f"from {stage.from_nodes} nodes on {site.name} advises a Python on the node's own disk "
-        f"({stage.to}); it is started from {site.python.path} here, which takes longer"
-    )
-
-
 def _dear_warning(site: Profile, request: Request, sized: Sized) -> str | None:
-    hours = node_hours(sized.nodes, sized.seconds, request.chain or 1)
+    hours = node_hours(sized.nodes + request.spare_nodes, sized.seconds, request.chain or 1)
     limit = site.policy.confirm_node_hours
     if hours <= limit:
         return None

@@ -17,6 +17,9 @@ def plan_texts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from _words("launch argument", plan.launch.argv)
     if plan.preflight:
         yield from _words("launch argument", plan.preflight.launch.argv)
+    if plan.stage:
+        yield "python.stage.archive", plan.stage.archive
+        yield from _words("python.stage.to", (plan.stage.to,))
     if plan.launch.node:
         yield from _indexed("launch argument", plan.launch.node.arguments)
     yield from _words("container argument", plan.container)

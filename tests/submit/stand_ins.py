@@ -106,13 +106,14 @@ print("the last line", flush=True)
 # Plays what starts ranks: two of them. The others are ended when one fails, but not by Hydra.
 LAUNCHER = """#!/bin/bash
 case ${!#} in
-*/rank.sh | */node.sh | preflight) ;;
+*/rank.sh | */node.sh | preflight | *stage) ;;
 *) # srun as the door of a container, before Python in job.sh
   while [[ $1 != "$FAKE_PYTHON" ]]; do shift; done
   exec "$@"
   ;;
 esac
 last=${*: -1} hosts=(${FAKE_HOSTS:-node1 node2}) kind=launch
+[[ $last != *stage ]] || kind=$last
 if [[ $last == preflight ]]; then # with FAKE_EACH unset, one rank on each node
   kind=preflight
   [[ -v FAKE_EACH ]] || FAKE_SIZE=${#hosts[@]}
@@ -134,6 +135,8 @@ for ((rank = 0; rank < size; rank++)); do
   if [[ $last == preflight ]]; then
     host=${hosts[rank / ${FAKE_EACH:-1}]}
     env "${who[@]}" SLURMD_NODENAME="$host" FAKE_NODE="$host" "${@: -2}" &
+  elif [[ $last == *stage ]]; then
+    env "${who[@]}" "${@: -2}" &
   else
     env "${who[@]}" "$last" &
   fi

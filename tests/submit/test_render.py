@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neox.submit.plan import Directive, Origin, Plan, Variable
+from neox.submit.plan import Directive, Origin, Plan, Preflight, Staging, Variable
 from neox.submit.quoting import QuotingError
 from neox.submit.render import render
 from neox.submit.words import Literal, ShellVar, literal
@@ -44,6 +44,20 @@ def with_suffix(plan: Plan, suffix: str) -> Plan:
     return dataclasses.replace(plan, site=dataclasses.replace(plan.site, launcher=launcher))
 
 
+def with_spare_nodes(plan: Plan) -> Plan:
+    chosen = (Literal("--exclude="), ShellVar("left_out"))
+    line = "%s slots=2\\n" if plan.site.name == "openmpi" else None
+    launch = dataclasses.replace(plan.launch, argv=(*plan.launch.argv, chosen), chosen_line=line)
+    tried = Preflight(launch=plan.launch)
+    return dataclasses.replace(plan, spare_nodes=1, launch=launch, preflight=tried)
+
+
+def with_staged_python(plan: Plan) -> Plan:
+    to = (Literal("/mnt/bb/me/neox-"), ShellVar("job_id"))
+    stage = Staging(archive="/proj/venv.tar", to=to, broadcast=True, needs=None)
+    return dataclasses.replace(plan, preflight=Preflight(launch=plan.launch), stage=stage)
+
+
 # what no shipped site shows: many ranks, taskset, every kind of site with --here
 VARIANTS: dict[str, Callable[[Plan], Plan]] = {
     "slurm-many": lambda plan: dataclasses.replace(plan, nodes=200),
@@ -55,6 +69,10 @@ VARIANTS: dict[str, Callable[[Plan], Plan]] = {
     "pbs-requeue": lambda p: dataclasses.replace(p, site=dataclasses.replace(p.site, requeue=True)),
     "pbs-suffix": lambda p: with_suffix(p, ".hsn.example.org"),
     "flux-suffix": lambda p: with_suffix(p, "i"),
+    "slurm-spare": with_spare_nodes,
+    "openmpi-spare": with_spare_nodes,
+    "slurm-stage": with_staged_python,
+    "lsf-stage": with_staged_python,
     "local-unset": lambda plan: dataclasses.replace(plan, unset=("TMPDIR",)),
 }
 
