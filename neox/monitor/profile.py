@@ -54,12 +54,21 @@ class StepProfiler:
         """Step number `step` is about to be made."""
         if self._began is not None and step > self._last:
             self.close()
-        if self._first <= step <= self._last:
-            if self._began is None:
-                self._recorder.start()
-                self._began = step
+        if self._first <= step <= self._last and self._began is None:
+            self._start(step)
+        if self._began is not None:
             self._recorder.step(step)
         self._seen = step
+
+    def _start(self, step: int) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._say(f"profile: {self._folder}: not written: {error}")
+            self._last = 0  # nothing is recorded that could not be kept
+            return
+        self._recorder.start()
+        self._began = step
 
     def close(self) -> None:
         """End a recording that runs, and write it."""
@@ -68,7 +77,6 @@ class StepProfiler:
         stem = f"{self._name}.steps-{self._began}-{min(self._seen, self._last)}"
         self._began = None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             said = self._recorder.stop(self._folder / stem)
         except (OSError, RuntimeError) as error:
             said = f"{self._folder}: not written: {error}"
@@ -87,10 +95,12 @@ class TorchTrace:
 
     def stop(self, stem: Path) -> str:
         """Writes STEM.json.gz and STEM.txt."""
-        self._profile.stop()
+        profile = self._profile
+        del self._profile  # one that lives until Python ends can crash it then
+        profile.stop()
         trace = stem.with_name(f"{stem.name}.json.gz")
-        self._profile.export_chrome_trace(str(trace))
-        table = self._profile.key_averages().table(sort_by=_dearest(), row_limit=ROWS)
+        profile.export_chrome_trace(str(trace))
+        table = profile.key_averages().table(sort_by=_dearest(), row_limit=ROWS)
         stem.with_name(f"{stem.name}.txt").write_text(f"{table}\n", encoding="utf-8")
         return f"{trace} ({megabytes(trace)}), to be opened in ui.perfetto.dev"
 
