@@ -28,8 +28,9 @@ class Toolchain:
     ) -> tuple[str, ...]:
         """The command that makes the library.
 
-        CUDA's runtime goes inside; nvcc puts in an empty piece of code for each architecture. A HIP library names no runtime, so that it uses the one that
-        torch has loaded: two in one process do not see each other's memory.
+        CUDA's runtime goes inside; nvcc puts in an empty piece of code for each architecture. A HIP
+        library names no runtime, so that it uses the one that torch has loaded: two in one process
+        do not see each other's memory.
         """
         files = tuple(str(path) for path in objects)
         if self.kind == "cuda":
