@@ -8,6 +8,7 @@ container run every case inside it; `container` is for sites where a person brin
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -151,8 +152,9 @@ def _batch(site: str, nodes: int) -> tuple[str, ...]:
     return () if (site, nodes) in TWENTY else BATCH
 
 
+@cache
 def plan_for(site: str, nodes: int, kind: str = "train") -> Plan:
-    """The plan of a shipped config on a shipped site."""
+    """The plan of a shipped config on a shipped site; made once, because nothing changes it."""
     request = request_for(site, nodes, kind)
     job = load_job(request.job, shelf("jobs", environ={}, cwd=NOWHERE))
     given = load(request.configs, request.overrides, job.config)
