@@ -295,7 +295,10 @@ def until(condition, complaint: str, seconds: float = 15) -> None:  # type: igno
 
 
 def descendants_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []  # it has just ended
     return [found for child in map(int, children) for found in (child, *descendants_of(child))]
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,25 @@ def test_every_scheduler_is_asked_whether_it_answers(
     refused = says("", 1, "cannot connect to server")
     assert levels(here, profile, **{asked: refused})[name] == "missing"
     assert levels(here, profile)[name] == "missing"  # it gives no answer at all
+
+
+@pytest.mark.parametrize(
+    ("name", "tools"),
+    [
+        ("openmpi", ("mpirun", "ssh")),
+        ("mpich", ("mpiexec.hydra", "ssh")),
+        ("pdsh", ("pdsh", "ssh")),
+    ],
+)
+def test_what_starts_ranks_from_this_machine_is_looked_for(
+    tmp_path: Path, name: str, tools: tuple[str, ...]
+) -> None:
+    here = commands(tmp_path, "bash", *tools)
+    profile = site(name, here)
+    found = levels(here, profile)
+    assert [found[tool] for tool in tools] == ["ok", "ok"]
+    elsewhere = replace(profile, launcher=replace(profile.launcher, command="/opt/mpi/bin/start"))
+    assert levels(here, elsewhere)["start"] == "missing"
 
 
 def test_modules_and_the_engine_are_notes_on_a_login_node(
