@@ -70,3 +70,12 @@ def test_the_engine_asks_for_its_extra_in_one_line(installed: Path, tmp_path: Pa
     assert result.returncode == 4
     assert "neox[engine]" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_kernels_ship_and_are_built_without_torch(installed: Path, tmp_path: Path) -> None:
+    """As far as the compiler, which a login node has and this test has not."""
+    wanted = ("kernels", "build", "--arch", "sm_90", "--cc", "/nowhere/nvcc")
+    result = run(installed / "neox", *wanted, cwd=tmp_path)
+    assert result.returncode == 4, result.stderr
+    assert "/nowhere/nvcc: no such compiler on PATH" in result.stderr
+    assert "no kernel library in" in run(installed / "neox", "kernels", "list", cwd=tmp_path).stdout
