@@ -38,6 +38,9 @@ COMMANDS = {
     "kernels": Command(
         "neox.kernels.cli", "main", "kernels build|list|test|bench ...", "fused kernels for GPUs"
     ),
+    "profile": Command(
+        "neox.monitor.profile_cli", "main", "profile summary TRACE", "where a step's time went"
+    ),
     "preflight": Command(
         "neox.run.preflight", "main", "preflight RUN_YML", "does this node do what is planned?"
     ),

@@ -8,17 +8,15 @@ moves as many bytes as the stage must read and write.
 
 import torch
 
-from neox.models.count import parameters
 from neox.models.spec import ModelSpec
+from neox.models.traffic import (
+    backward_rows,
+    forward_rows,
+    loss_bytes_moved,
+    update_bytes_moved,
+)
 
 BF16_BYTES = 2
-# master, both moments: read and written in fp32; gradient read twice (norm, update); weight written
-OPTIMIZER_BYTES = 3 * 8 + 2 * BF16_BYTES + BF16_BYTES
-
-# rows of [tokens, hidden] in bf16 that each stage must move, reads and writes together; the model
-# is Pythia's: two norms of one input, a quarter of each head rotated, residuals added at once
-FORWARD_ROWS = {"norms": 3, "rotary": 4, "gelu": 8, "residual": 4}
-BACKWARD_ROWS = {"gelu": 12, "rotary": 4, "bias": 1 + 1 + 3, "norms": 5}
 
 
 class Roofline:
@@ -44,6 +42,7 @@ class Roofline:
         self._source = _random(size // BF16_BYTES // 2).view(torch.uint8)
         self._target = torch.empty_like(self._source)
         self._rows = tokens * hidden * BF16_BYTES
+        self._forward_rows, self._backward_rows = forward_rows(spec), backward_rows(spec)
 
     def step(self) -> None:
         for layer in self._layers:
@@ -55,42 +54,42 @@ class Roofline:
 
     def forward(self, layer: dict[str, torch.Tensor]) -> None:
         narrow, other = self._narrow
-        self._move(FORWARD_ROWS["norms"] * self._rows)
+        self._pass(self._forward_rows["norms"])
         torch.mm(narrow, layer["qkv"].t(), out=self._qkv[0])
-        self._move(FORWARD_ROWS["rotary"] * self._rows)
+        self._pass(self._forward_rows["rotary"])
         self.attend()
         torch.mm(narrow, layer["dense"].t(), out=other)
         torch.mm(narrow, layer["up"].t(), out=self._wide[0])
-        self._move(FORWARD_ROWS["gelu"] * self._rows)
+        self._pass(self._forward_rows["activation"])
         torch.mm(self._wide[0], layer["down"].t(), out=other)
-        self._move(FORWARD_ROWS["residual"] * self._rows)
+        self._pass(self._forward_rows["residual"])
 
     def backward(self, layer: dict[str, torch.Tensor]) -> None:
         narrow, other = self._narrow
         qkv, wide = self._qkv[0], self._wide[0]
         torch.mm(narrow, layer["down"], out=self._wide[1])
         torch.mm(narrow.t(), wide, out=self._gradient["down"])
-        self._move(BACKWARD_ROWS["gelu"] * self._rows)
+        self._pass(self._backward_rows["activation"])
         torch.mm(wide, layer["up"], out=other)
         torch.mm(wide.t(), narrow, out=self._gradient["up"])
         torch.mm(narrow, layer["dense"], out=other)
         torch.mm(narrow.t(), other, out=self._gradient["dense"])
         self.attend_backward()
-        self._move(BACKWARD_ROWS["rotary"] * self._rows)
+        self._pass(self._backward_rows["rotary"])
         torch.mm(qkv, layer["qkv"], out=other)
         torch.mm(qkv.t(), narrow, out=self._gradient["qkv"])
-        self._move((BACKWARD_ROWS["norms"] + BACKWARD_ROWS["bias"]) * self._rows)
+        self._pass(self._backward_rows["norms"] + self._backward_rows["bias"])
 
     def loss(self) -> None:
         """The head's three products; the logits are written once and read once more."""
         narrow, other = self._narrow
         torch.mm(narrow, self._head.t(), out=self._logits)
-        self._move(2 * self._logits.numel() * BF16_BYTES)
+        self._move(loss_bytes_moved(self.spec, self._logits.shape[0], BF16_BYTES))
         torch.mm(self._logits, self._head, out=other)
         torch.mm(self._logits.t(), narrow, out=self._head_gradient)
 
     def optimizer(self) -> None:
-        self._move(parameters(self.spec).total * OPTIMIZER_BYTES)
+        self._move(update_bytes_moved(self.spec, BF16_BYTES))
 
     def attend(self) -> None:
         query, key, value, _ = self._heads
@@ -119,9 +118,12 @@ class Roofline:
             True,
         )
 
-    def _move(self, read_and_written: int) -> None:
+    def _pass(self, rows: float) -> None:
+        self._move(rows * self._rows)
+
+    def _move(self, read_and_written: float) -> None:
         """Copy so that this many bytes are read and written together."""
-        left = read_and_written // 2
+        left = int(read_and_written) // 2
         while left > 0:
             part = min(left, self._source.numel())
             self._target[:part].copy_(self._source[:part])
