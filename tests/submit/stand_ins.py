@@ -296,10 +296,7 @@ def until(condition, complaint: str, seconds: float = 15) -> None:  # type: igno
 
 def descendants_of(pid: int) -> list[int]:
     try:
-        try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:
-        return []  # it ended while it was being looked for
     except OSError:
         return []  # it has just ended
     return [found for child in map(int, children) for found in (child, *descendants_of(child))]
