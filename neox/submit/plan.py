@@ -70,6 +70,7 @@ class LaunchPlan(Frozen):
     local_rank_variable: str
     size_variable: str
     size_else: str | None = None  # another name for it, where the first is not set
+    chosen_ranks: str | None = None  # a file in which "=+n1 " stands for the second chosen host
     chosen_line: str | None = None  # how a host that job.sh chose stands in the launcher's file
     ends_together: bool = True  # a rank that fails ends the others; else job.sh sees to it
     node: NodeScript | None = None

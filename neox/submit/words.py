@@ -13,6 +13,7 @@ JOB_VARIABLES = frozenset(
         "MASTER_ADDR",
         "MASTER_PORT",
         "left_out",  # nodes of the allocation that no rank runs on, "n3,n7"
+        "used_ranks",  # Open MPI's rankfile for those hosts
         "used_hosts",  # a file of those that ranks run on
         "NEOX_PROFILER",
         # known to a node's script only

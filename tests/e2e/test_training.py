@@ -18,6 +18,7 @@ def test_two_nodes_of_two_ranks_train_through_sbatch(desk: Desk) -> None:
     log = run.job_log(job.job_id).read_text()
     assert "data ranks" in log
     assert "[n1:0] step 6/6" in log
+    assert "preflight" not in log  # both nodes passed it in time
     assert {path.name for path in run.logs.glob("*.log")} == {
         "n1.0.log",
         "n1.1.log",
@@ -104,6 +105,21 @@ def test_ranks_leave_seconds_apart_under_mpirun_over_two_nodes(
     left = sorted(float(p.read_text()) for p in run.state.glob(f"left.{job.job_id}.*"))
     assert len(left) == 4
     assert left[-1] - left[0] > 4
+
+
+def test_a_spare_host_takes_the_place_of_a_bad_one(here: Desk, ssh_nodes: SshNodes) -> None:
+    """Open MPI reads the host that job.sh chose; its rankfile counts among those."""
+    hosts(here, "n1 slots=2", "n2 slots=2")
+    words = ("--site", "openmpi", "--name", "mpi", "tiny.yml", "hostfile=hosts")
+    here.neox_submit(*words, "--spare-nodes", "1", "--python", here.python("at-once"))
+    run = RunPaths(here.folder / "runs" / "mpi")
+    (run.state / "unfit.n1").touch()
+    here.neox_submit("submit", str(run.root), prefix=ssh_nodes.login)
+    assert here.wait_for_end(run, 90) == [85]
+    (job,) = submissions(run)
+    seen = ranks_seen(run, job.job_id)
+    assert [seen[rank]["node"] for rank in range(2)] == ["n2", "n2"]
+    assert run.bad_nodes.read_text() == f"n1 its GPU 3 is gone (job {job.job_id})\n"
 
 
 def test_mpirun_trains(here: Desk) -> None:

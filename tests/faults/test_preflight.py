@@ -105,13 +105,18 @@ def test_spare_hosts_of_a_hostfile(here: Machine) -> None:
     launch = LaunchPlan(
         argv=(literal("mpirun"), literal("--hostfile"), (ShellVar("used_hosts"),)),
         chosen_line="%s slots=1\\n",
+        chosen_ranks="rankfile-used",
         rank_variable=plan.launch.rank_variable,
         local_rank_variable=plan.launch.local_rank_variable,
         size_variable=plan.launch.size_variable,
     )
     here.submit(dataclasses.replace(plan, launch=launch))
+    ranks = "rank 0=+n0 slot=0\nrank 1=+n1 slot=0\n"
+    (here.run / "links/1/rankfile-used").write_text(ranks)
     code, printed = here.finish(FAKE_SIZE="6", FAKE_UNFIT="node2")
     assert code == 0, printed
+    (file,) = here.state.glob("ranks.*")
+    assert file.read_text() == "rank 0=node1 slot=0\nrank 1=node3 slot=0\n"
     (used,) = here.state.glob("hosts.*")
     assert used.read_text().split() == [
         word for n in (1, 3, 4, 5, 6, 7) for word in (f"node{n}", "slots=1")

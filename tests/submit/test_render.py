@@ -47,7 +47,12 @@ def with_suffix(plan: Plan, suffix: str) -> Plan:
 def with_spare_nodes(plan: Plan) -> Plan:
     chosen = (Literal("--exclude="), ShellVar("left_out"))
     line = "%s slots=2\\n" if plan.site.name == "openmpi" else None
-    launch = dataclasses.replace(plan.launch, argv=(*plan.launch.argv, chosen), chosen_line=line)
+    launch = dataclasses.replace(
+        plan.launch,
+        argv=(*plan.launch.argv, chosen),
+        chosen_line=line,
+        chosen_ranks="rankfile-used" if line else None,
+    )
     tried = Preflight(launch=plan.launch)
     return dataclasses.replace(plan, spare_nodes=1, launch=launch, preflight=tried)
 

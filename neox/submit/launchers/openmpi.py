@@ -39,6 +39,7 @@ def launch(parts: LaunchParts) -> LaunchPlan:
         ),
         files=tuple(files),
         chosen_line=chosen_line(parts, LINE),
+        chosen_ranks=_rankfile_name(parts) if parts.spare_nodes and _uses_rankfile(parts) else None,
         forward=names,
         rank_variable="OMPI_COMM_WORLD_RANK",
         local_rank_variable="OMPI_COMM_WORLD_LOCAL_RANK",
@@ -59,13 +60,13 @@ def _binding(parts: LaunchParts) -> tuple[Word, ...]:
     if not _uses_rankfile(parts):
         return words(("--map-by", f"{spread}:PE={parts.cores_per_rank}", "--bind-to", "core"))
     if (parts.site.launcher.major_version or 4) < 5:
-        return (literal("--rankfile"), in_link(_rankfile_name(parts)))
-    file = (
-        Literal("rankfile:file="),
-        ShellVar("link"),
-        Literal(f"/{_rankfile_name(parts)}"),
-    )
-    return (literal("--map-by"), file)
+        return (literal("--rankfile"), _ranks_in(parts))
+    return (literal("--map-by"), (Literal("rankfile:file="), *_ranks_in(parts)))
+
+
+def _ranks_in(parts: LaunchParts) -> Word:
+    """The link's rankfile, or with spare nodes the one that job.sh writes for its hosts."""
+    return (ShellVar("used_ranks"),) if parts.spare_nodes else in_link("rankfile")
 
 
 def _rankfile_name(parts: LaunchParts) -> str:
