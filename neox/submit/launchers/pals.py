@@ -29,7 +29,8 @@ def launch(parts: LaunchParts) -> LaunchPlan:
 def _binding(parts: LaunchParts) -> tuple[str, ...]:
     match parts.site.launcher.binding:
         case "depth" if _counts_from_core_0(parts):
-            return (f"--depth={parts.cores_per_rank}", "--cpu-bind", "depth")
+            threads = parts.cores_per_rank * parts.node.threads_per_core
+            return (f"--depth={threads}", "--cpu-bind", "depth")
         case "depth" | "cpu-list":
             lists = (print_cores(threads_of(parts.node, place.cores)) for place in parts.places)
             return ("--cpu-bind", f"list:{':'.join(lists)}")

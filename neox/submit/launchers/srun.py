@@ -43,11 +43,6 @@ def _cores(parts: LaunchParts) -> tuple[str, ...]:
 def _binding(parts: LaunchParts) -> tuple[str, ...]:
     if _uses_masks(parts):
         return (f"--cpu-bind=mask_cpu:{_masks(parts)}",)
-    if parts.site.launcher.binding == "closest" and not is_dense(parts.node, parts.places):
-        raise LaunchError(
-            f'{parts.site.name}: "closest" leaves the cores to Slurm, which deals in order, and '
-            f'those of this layout are not; say binding = "mask"'
-        )
     if parts.site.launcher.binding == "cores":
         # Slurm's own default deals ranks to sockets in turn, away from their GPUs
         return ("--cpu-bind=cores", "--distribution=block:block")
@@ -59,7 +54,7 @@ def _uses_masks(parts: LaunchParts) -> bool:
     match parts.site.launcher.binding:
         case "mask":
             return True
-        case "cores":
+        case "cores" | "closest":
             return not is_dense(parts.node, parts.places)
         case _:
             return False

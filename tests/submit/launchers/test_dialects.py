@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from neox.sites.profile import Gpu, GpuVisibility, NodeType, Profile
 from neox.sites.validate import LAUNCHERS_OF
-from neox.submit.launchers import LaunchError, LaunchParts, launch
+from neox.submit.launchers import LaunchParts, launch
 from neox.submit.layout import layout
 from neox.submit.plan import Plan
 from neox.submit.site_rules import gpu_order
@@ -136,12 +136,6 @@ def made(kind: str, binding: str, node: NodeType, ranks: int, nodes: int = 2) ->
 @pytest.mark.parametrize(("kind", "binding"), DIALECTS, ids=lambda word: word)
 def test_each_dialect_says_the_layout(kind: str, binding: str, node: str, ranks: int) -> None:
     """Every GPU, half of them, and one rank a node."""
-    if binding == "closest" and (node == "no GPU" or ranks < 4):
-        pytest.skip("the closest GPU of a rank that leaves some idle is Slurm's own choice")
-    if (binding, node) == ("closest", "woven"):
-        with pytest.raises(LaunchError, match='say binding = "mask"'):
-            made(kind, binding, NODES[node], ranks)
-        return
     here = made(kind, binding, NODES[node], ranks)
     assert here.ranks_per_node == ranks
     assert ranks_of(here) == expected(here)

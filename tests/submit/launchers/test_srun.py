@@ -57,6 +57,15 @@ def test_frontier_word_for_word() -> None:
     assert cores_of_ranks(made) == planned(made)
 
 
+def test_a_lone_rank_on_frontier_sits_beside_its_gpu() -> None:
+    """Slurm would deal it cores 1-7, which are GPU 4's."""
+    made = plan(ask("frontier", "pythia/14M", overrides=("num_gpus=1",)), nodes=1)
+    assert [(place.gpu, place.cores) for place in made.layout] == [(0, tuple(range(49, 56)))]
+    assert option(made, "--cpu-bind") == "mask_cpu:fe000000000000"
+    assert not [w for w in argv(made) if w.startswith("--cpus-per-task")]
+    assert cores_of_ranks(made) == planned(made)
+
+
 def test_lumi_binds_by_masks_and_never_with_a_core_count() -> None:
     made = plan(ask("lumi"), nodes=12)
     assert option(made, "--cpu-bind") == "mask_cpu:" + ",".join(LUMI.split())
