@@ -20,13 +20,13 @@ CHATML = (
 )
 # begins with a token of its own, says the system turn once, and marks what the model wrote
 WITH_BOS = """{{- bos_token }}
-{%- for m in messages %}
-    {%- if m['role'] == 'assistant' %}
-        {%- generation %}{{ ' ' + m['content'] | trim + eos_token }}{% endgeneration %}
-    {%- else %}
+{% for m in messages %}
+    {% if m['role'] == 'assistant' %}
+        {% generation %}{{ ' ' + m['content'] | trim + eos_token }}{% endgeneration %}
+    {% else %}
         {{- '[INST] ' + m['content'] + ' [/INST]' }}
-    {%- endif %}
-{%- endfor %}"""
+    {% endif %}
+{% endfor %}"""
 CONVERSATIONS = [
     [("system", "Be kind."), ("user", "Hello?"), ("assistant", "Hi."), ("user", "Füße 🙂")],
     [("user", "2 + 2"), ("assistant", " 4 "), ("user", "and 3"), ("assistant", "7\n")],

@@ -220,6 +220,9 @@ def test_pieces_of_a_long_file_are_its_lines_in_order(tmp_path):
         found = shards([path], size)
         assert len(found) == -(-path.stat().st_size // (64 * size))
         pieces = [chunk for shard in found for chunk in chunks(shard, 7 * size, ("text",))]
+        for shard in found:
+            reached = [chunk.consumed for chunk in chunks(shard, 7 * size, ("text",))]
+            assert reached == sorted(reached) and reached[-1] == shard.size
         read = [record for chunk in pieces for record in chunk.records()]
         assert [one.raw.decode().rstrip("\n") for one in read] == [one for one in lines if one]
         places = LineNumbers()
