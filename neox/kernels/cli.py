@@ -50,7 +50,7 @@ def _build(asked: argparse.Namespace) -> int:
     )
     for name in wanted:
         if name not in architectures.TESTED:
-            print(f"{name}: not compiled by NeoX's own tests; run `neox kernels test` there")
+            print(f"{name}: untested; run `neox kernels test` there")
     build(order, SystemRunner(environ), environ, print)
     return ExitCode.DONE
 
