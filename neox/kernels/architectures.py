@@ -7,8 +7,8 @@ from neox.kernels.errors import KernelError
 _CUDA = re.compile(r"sm_(\d+)(\d)([af]?)")
 _ROCM = re.compile(r"gfx[0-9a-f]{3,4}")
 
-# compiled by nvcc 13.0 and hipcc 5.2, sm_90 and gfx90a in the tests; others are left to a site's own
-# toolchain, untested
+# compiled by nvcc 13.0 and hipcc 5.2, sm_90 and gfx90a in the tests; others are left to a site's
+# own toolchain, untested
 TESTED = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "gfx90a")
 
 
