@@ -8,6 +8,7 @@ ranks meet afterwards, and the code is the answer.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -124,7 +125,7 @@ def check_node(folder: Path, paths: RunPaths, rank: RankEnvironment, expected: E
         found = _agree(store, rank, "added", _try_adding(store, rank, device))
     if rank.local_rank == 0:
         _conclude(folder, rank, found, device)
-    _agree(store, rank, "concluded", "")  # the store lives in local rank 0
+    _outlive(store, rank)
     return found
 
 
@@ -220,6 +221,16 @@ def _agree(store: Store, rank: RankEnvironment, name: str, mine: str) -> str:
         store.set(name, found)
     found = store.get(name).decode()
     return "" if found == "-" else found
+
+
+def _outlive(store: Store, rank: RankEnvironment) -> None:
+    """The store is local rank 0's, so it stays until the others have read their last from it."""
+    if rank.local_rank:
+        store.set(f"left.{rank.local_rank}", "-")
+        return
+    for other in range(1, rank.local_world_size):
+        with contextlib.suppress(RuntimeError):  # one that died reads nothing more
+            store.get(f"left.{other}")
 
 
 def _try_adding(store: Store, rank: RankEnvironment, device: torch.device) -> str:
