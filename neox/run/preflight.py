@@ -61,11 +61,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     run_yml: Path = arguments.run_yml
     paths, rank = run_of(run_yml), read_rank(os.environ)
+    folder = paths.preflight(rank.job_id if arguments.node else f"{rank.job_id}.ranks")
     try:
         expected = expectations(RunPaths(run_yml.absolute().parent), rank.local_world_size)
         if arguments.node:
             signal.alarm(LIMIT_SECONDS)
-        folder = paths.preflight(rank.job_id if arguments.node else f"{rank.job_id}.ranks")
         problem = check_node(folder, paths, rank, expected)
         if arguments.node:
             return ExitCode.DONE
@@ -74,9 +74,11 @@ def main(argv: Sequence[str]) -> int:
             write_failed(paths, rank.job_id, code, rank.rank, reason=problem, node=rank.node)
             return code
         _meet_all(folder, rank)
-    except Exception as error:  # what a rank could not even look at is the node's answer too
-        if arguments.node:
-            print(f"neox preflight: {error}", file=sys.stderr)
+    except Exception as error:
+        if arguments.node:  # a mistake of ours, and no word about the node
+            print(f"neox preflight: {type(error).__name__}: {error}", file=sys.stderr)
+            with contextlib.suppress(OSError):
+                (folder / f"{rank.node}.why").unlink(missing_ok=True)
             return ExitCode.DONE
         code = tell(error, paths, rank.rank, rank.job_id, rank.node)
         sys.stderr.flush()

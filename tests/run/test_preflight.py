@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from neox.run import preflight
 from neox.run.paths import RunPaths
 from neox.run.preflight import (
     NodeProblem,
@@ -71,6 +73,25 @@ def test_a_full_disk_is_told_in_a_file_and_by_no_code(tmp_path: Path) -> None:
     why = (run.preflight("7") / "n1.why").read_text()
     assert why == f"{run.root}/checkpoints cannot be written: File exists\n"
     assert f"preflight: n1 is not fit: {run.root}/checkpoints" in ended[0][1]
+
+
+def test_a_mistake_of_ours_is_no_word_about_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every node would make it: they give no answer, and job.sh starts the ranks all the same."""
+
+    def broken(*_: object) -> None:
+        raise TypeError("ours")
+
+    monkeypatch.setattr(preflight, "look", broken)
+    monkeypatch.setattr(signal, "alarm", lambda _: None)
+    monkeypatch.setenv("NEOX_JOB_ID", "7")
+    monkeypatch.setenv("NEOX_NODE", "n1")
+    link = link_of(tmp_path)
+    assert preflight.main([str(link.run_config), "--node"]) == 0
+    assert "TypeError: ours" in capsys.readouterr().err
+    folder = RunPaths(link.root.parent.parent).preflight("7")
+    assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == []
 
 
 def test_what_a_rank_of_a_site_should_see(tmp_path: Path) -> None:
