@@ -5,11 +5,11 @@ file. Units stand in names; a time is whole seconds here and a string like "2:00
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 # metadata of the fields that no file holds: the loader fills them
 NOT_IN_FILE = MappingProxyType({"not_in_file": True})
@@ -58,7 +58,7 @@ OPTIONAL_TABLES = frozenset({"account", "caches", "container", "cost", "modules"
 EvidenceKind = Literal["official", "user", "derived", "measured", "unknown"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Identify(Frozen):
     """How `neox-submit` recognises that it runs on this machine."""
 
@@ -66,7 +66,7 @@ class Identify(Frozen):
     hostname: str | None = None  # regular expression for the whole name
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Account(Frozen):
     """What the centre bills: `--account`, and how one looks."""
 
@@ -77,7 +77,7 @@ class Account(Frozen):
     option: Literal["account", "comment"] = "account"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Scheduler(Frozen):
     """Who runs batch jobs, and the site's own words in a job's header."""
 
@@ -95,7 +95,7 @@ class Scheduler(Frozen):
     memory_line: str | None = None  # "--mem=0" where whole nodes do not bring all their memory
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Launcher(Frozen):
     """How the ranks of a job start, and how they are bound to cores and GPUs."""
 
@@ -122,7 +122,7 @@ class Launcher(Frozen):
     hostfile: str | None = None  # the same as a file, "NAME slots=N" a line
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Gpu(Frozen):
     """The GPU as the scheduler counts it: a whole card, a GCD, a tile."""
 
@@ -135,7 +135,7 @@ class Gpu(Frozen):
     nics: tuple[str, ...] = ()  # the NIC of GPU 0, 1, ...; empty where unknown
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class NodeType(Frozen):
     """One kind of node. Core numbers are physical cores, as the hardware counts them."""
 
@@ -161,7 +161,7 @@ class NodeType(Frozen):
         return len(self.gpu.cores) if self.gpu else 0
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Bin(Frozen):
     """A range of node counts, and how long such a job may run."""
 
@@ -170,7 +170,7 @@ class Bin(Frozen):
     seconds: int  # the longest walltime of such a job
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Caps(Frozen):
     """Limits of one scope of a queue: of a job, of a user, of everybody; left out where unknown."""
 
@@ -180,7 +180,7 @@ class Caps(Frozen):
     any: int | None = None  # in any state
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Queue(Frozen):
     """What may be asked for: a partition, queue or QOS, with its limits."""
 
@@ -209,7 +209,7 @@ class Queue(Frozen):
         return self.known_as or self.name
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Modules(Frozen):
     """What job.sh does with environment modules, before anything else runs."""
 
@@ -219,7 +219,7 @@ class Modules(Frozen):
     prepend: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # VARIABLE -> paths
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Stage(Frozen):
     """A Python on the node's own disk, which many nodes start faster from.
 
@@ -236,7 +236,7 @@ class Stage(Frozen):
     needs: str | None = None  # the node feature that brings the disk
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class PythonPlace(Frozen):
     """Which Python the ranks run; `--python PATH` overrides it."""
 
@@ -246,7 +246,7 @@ class PythonPlace(Frozen):
     stage: Stage | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class EnvWhen(Frozen):
     """Variables that hold only for some node counts."""
 
@@ -255,7 +255,7 @@ class EnvWhen(Frozen):
     unset: tuple[str, ...] = ()  # by name
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Network(Frozen):
     """What the compute nodes reach, and how fast."""
 
@@ -267,7 +267,7 @@ class Network(Frozen):
     gb_per_second_per_node: float | None = None  # into the network, one way
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class StorageArea(Frozen):
     """A file system; the area named `run` holds run directories where -o says nothing else."""
 
@@ -279,7 +279,7 @@ class StorageArea(Frozen):
     wiped: bool = False  # at the end of each job
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Container(Frozen):
     """The image that the ranks' Python lives in.
 
@@ -303,7 +303,7 @@ class Container(Frozen):
     flags: tuple[str, ...] = ()  # "--nv", "--rocm", "--no-container-mount-home"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Caches(Frozen):
     """Where libraries keep what they compile or download, instead of in $HOME."""
 
@@ -312,14 +312,14 @@ class Caches(Frozen):
     shared: str | None = None  # for models and data of the Hugging Face hub, filled before the job
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Signal(Frozen):
     """How a job learns that its time is nearly up."""
 
     how: Literal["scheduler", "timer"] = "timer"  # does the scheduler warn, or a timer in job.sh?
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Toolchain(Frozen):
     """What compiles the fused kernels, for which GPUs."""
 
@@ -329,7 +329,7 @@ class Toolchain(Frozen):
     host: Literal["login", "compute"] = "login"  # where it is installed
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Profiler(Frozen):
     """A program that wraps chosen ranks for --profile; the table is named for it: nsys, rocprof.
 
@@ -342,7 +342,7 @@ class Profiler(Frozen):
     unload: tuple[str, ...] = ()  # modules that disturb it: "darshan-runtime"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Cost(Frozen):
     """What the centre charges."""
 
@@ -350,7 +350,7 @@ class Cost(Frozen):
     per_node_hour: float = 1.0  # units that one node costs in an hour
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Policy(Frozen):
     """What NeoX itself must not do here."""
 
@@ -361,7 +361,7 @@ class Policy(Frozen):
     confirm_node_hours: float = 1000.0  # a submission of more is agreed to twice
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Fact(Frozen):
     """Where a value comes from. The key in [facts] is the value's dotted path."""
 
@@ -372,7 +372,7 @@ class Fact(Frozen):
     question: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Profile(Frozen):
     """One file of the `sites` shelf, with all that it inherits."""
 

@@ -1,18 +1,16 @@
 """What stays the same while one request after another is tried."""
 
-from dataclasses import dataclass
-
 from neox.config.derive import resolve
 from neox.config.given import Given
 from neox.config.run_config import RunConfig
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.sites.profile import Profile
 from neox.submit.job_kind import JobKind
 from neox.submit.problem import Problem
 from neox.submit.request import Request
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Case(Frozen):
     """A job kind and a config on a site."""
 

@@ -1,12 +1,10 @@
 """How the ranks divide model and batch, how fast that may be, and what is recorded of it."""
 
-from dataclasses import dataclass
-
 from neox.config.derive import resolve
 from neox.config.places import ConfigErrors
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.models.spec import ModelSpec
 from neox.submit.case import Case
 from neox.submit.estimate import pace_of
@@ -19,7 +17,7 @@ from neox.submit.request import Request
 from neox.submit.walltime import Pace
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Divided(Frozen):
     config: RunConfig  # resolved for this number of ranks
     geometry: Geometry | None  # None for a job that trains nothing

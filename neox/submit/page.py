@@ -1,12 +1,11 @@
 """What the script templates print beside the plan itself: small values computed from it."""
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal as Literally
 
 import neox
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.sites.profile import NodeType, Profile
 from neox.sites.ranges import print_cores
 from neox.submit.launchers import program
@@ -28,7 +27,7 @@ NOT_FOR_AGAIN = frozenset({"--print", "--yes", "-y", "--dry-run", "--json", "--h
 SITE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Timer(Frozen):
     """Seconds until the stop, and from there to the end where no scheduler sees to that."""
 
@@ -36,13 +35,13 @@ class Timer(Frozen):
     before_end: int | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Prepend(Frozen):
     name: Shell
     path: Shell
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class JobPage(Frozen):
     link: int
     headline: str
@@ -71,7 +70,7 @@ class JobPage(Frozen):
     keeps_off: bool
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class NodePage(Frozen):
     link: int
     launcher: str
@@ -83,7 +82,7 @@ class NodePage(Frozen):
     torchrun: tuple[Word, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class RankPage(Frozen):
     link: int
     launcher: str

@@ -1,8 +1,6 @@
 """Where a job runs: queue, kind and number of nodes, and the ranks of one of them."""
 
-from dataclasses import dataclass
-
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.sites.machine import on_machine
 from neox.sites.profile import NodeType, Queue
 from neox.submit.case import Case, note
@@ -13,7 +11,7 @@ from neox.submit.problem import Problem
 from neox.submit.request import Request
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Placed(Frozen):
     queue: Queue
     node: NodeType

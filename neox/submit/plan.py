@@ -4,11 +4,10 @@ A pure function of (site, job, config, request): no process, no socket, no clock
 The same input gives the same bytes of script.
 """
 
-from dataclasses import dataclass
 from typing import Literal as Choice
 
 from neox.config.run_config import RunConfig
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.run.paths import RunPaths
 from neox.sites.profile import MasterAddress, NodeType, Profile, Queue
 from neox.submit.job_kind import JobKind
@@ -17,14 +16,14 @@ from neox.submit.request import ProfileRanks, ProfileTool, Request
 from neox.submit.words import Word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Origin(Frozen):
     """Where a line of the script comes from: "sites/frontier.toml:42 queues", "--nodes"."""
 
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Directive(Frozen):
     """One header line in the scheduler's own words, without its prefix."""
 
@@ -32,7 +31,7 @@ class Directive(Frozen):
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Variable(Frozen):
     """An environment variable that job.sh (or, with rank words, rank.sh) exports."""
 
@@ -41,7 +40,7 @@ class Variable(Frozen):
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class LaunchFile(Frozen):
     """A file that the launch line names (hostfile, rankfile), written into the link's folder."""
 
@@ -49,7 +48,7 @@ class LaunchFile(Frozen):
     content: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class NodeScript(Frozen):
     """node.sh: starts the ranks of one node, where the launcher starts one process there."""
 
@@ -59,7 +58,7 @@ class NodeScript(Frozen):
     arguments: tuple[str, ...] = ()  # more ones, for torchrun
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class LaunchPlan(Frozen):
     """The launch line. The rank script and the entry follow it, or the node script."""
 
@@ -76,7 +75,7 @@ class LaunchPlan(Frozen):
     node: NodeScript | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Staging(Frozen):
     """A Python that is unpacked on each node before its ranks start it."""
 
@@ -86,7 +85,7 @@ class Staging(Frozen):
     needs: str | None  # the node feature that brings the disk
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Preflight(Frozen):
     """Every node of the allocation is tried before the ranks take it."""
 
@@ -94,7 +93,7 @@ class Preflight(Frozen):
     seconds: int = 60  # a node that has not answered by then is bad
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Geometry(Frozen):
     """How ranks and batch are divided."""
 
@@ -113,14 +112,14 @@ class Geometry(Frozen):
         return self.micro_batch * self.accumulation * self.data
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class CostEstimate(Frozen):
     amount: float
     unit: str
     formula: str  # "12 nodes x 2.00 h x 1 node-hours"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Entry(Frozen):
     """What each rank runs: `python -P -m neox.run.cli ARGV...`; "{run_yml}" stands for the file."""
 
@@ -128,7 +127,7 @@ class Entry(Frozen):
     per: Choice["gpu", "node", "one"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Watch(Frozen):
     """Seconds that rank 0 may be silent in each phase, and how job.sh looks and ends a hang."""
 
@@ -142,7 +141,7 @@ class Watch(Frozen):
     mercy: int = 30  # between asking the launcher to end, and killing it
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Profiling(Frozen):
     """What records some steps of some ranks; rank.sh chooses the ranks."""
 
@@ -157,7 +156,7 @@ class Profiling(Frozen):
     unload: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Plan(Frozen):
     request: Request
     site: Profile

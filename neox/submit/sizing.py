@@ -5,10 +5,9 @@ everything at once. The same checks decide whether a suggested change would be a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from neox.config.run_config import RunConfig
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.models.count import checkpoint_bytes
 from neox.sites.profile import NodeType, Queue
 from neox.submit.case import Case, note
@@ -30,7 +29,7 @@ from neox.submit.typed_texts import typed_problems
 from neox.submit.walltime import Pace, lead, time_problem, walltime
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Sized(Frozen):
     """A job that passed every check."""
 

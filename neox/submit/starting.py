@@ -1,8 +1,8 @@
 """How the ranks of a job start: their environment, container, launch line and Python."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.sites.profile import NodeType, Profile
 from neox.submit.case import Case, note
 from neox.submit.container import ContainerWords, container_words
@@ -22,7 +22,7 @@ from neox.submit.run_area import area_problem, run_root, save_problem
 RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT", "NEOX_JOB_ID")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Started(Frozen):
     launch: LaunchPlan
     preflight: Preflight | None

@@ -1,10 +1,9 @@
 """What is known of an argument beside its type: a line of doc, a unit, and how far it works."""
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 Status = Literal[
     "user",  # set it; it is read
@@ -15,7 +14,7 @@ Status = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Argument(Frozen):
     """One argument's description. Its type, choices and default stand in the field itself."""
 
@@ -61,7 +60,7 @@ def argument_of(field: "dataclasses.Field[Any]") -> Argument:
     return about
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Switched(Frozen):
     """A dict that says itself whether it is on; switched off, it asks for nothing."""
 

@@ -1,12 +1,10 @@
 """How many sequences a step sees. Two of the three numbers say it all."""
 
-from dataclasses import dataclass
-
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Batch(Frozen):
     """The three batch numbers."""
 

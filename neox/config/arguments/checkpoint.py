@@ -1,24 +1,23 @@
 """What is saved, when, and what a run starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _ALWAYS = "checkpoints hold everything that a run needs to go on"
 _S3 = "copies to S3 are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class ParallelWrite(Frozen):
     """Who writes a DeepSpeed checkpoint."""
 
     pipeline_stage: bool = argument(False, "All stages write at once.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class DeepSpeedCheckpoint(Frozen):
     """DeepSpeed's own checkpoint section."""
 
@@ -30,7 +29,7 @@ class DeepSpeedCheckpoint(Frozen):
     parallel_write: ParallelWrite = argument(ParallelWrite(), "Who writes at once.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Checkpoint(Frozen):
     """Saving and loading."""
 

@@ -1,10 +1,9 @@
 """The token files and how samples are cut from them. A path is a prefix of .bin and .idx."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 Paths = tuple[str, ...]
 Weights = tuple[float, ...]
@@ -12,7 +11,7 @@ Weights = tuple[float, ...]
 _ONLINE = "online data is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Data(Frozen):
     """Sets, weights and packing."""
 

@@ -1,17 +1,16 @@
 """The rest of DeepSpeed's config."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import Switched, argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _TUNING = "autotuning is not built yet"
 _CURRICULUM = "curricula of sequence length are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class CurriculumSchedule(Frozen):
     """How a curriculum proceeds."""
 
@@ -22,7 +21,7 @@ class CurriculumSchedule(Frozen):
     max_step: tuple[int, ...] = argument((), "Where each of them ends.", unit="steps")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Curriculum(Switched):
     """Sequences that grow longer as training goes on."""
 
@@ -35,7 +34,7 @@ class Curriculum(Switched):
     schedule_config: CurriculumSchedule = argument(CurriculumSchedule(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Autotuning(Switched):
     """DeepSpeed's search for a fast config."""
 
@@ -65,7 +64,7 @@ class Autotuning(Switched):
     model_info_path: str | None = argument(None, "File of the same.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Elasticity(Switched):
     """DeepSpeed's elastic training."""
 
@@ -81,7 +80,7 @@ class Elasticity(Switched):
     num_gpus_per_node: int = argument(1, "GPUs of a node.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class DataEfficiency(Switched):
     """DeepSpeed's data-efficiency library."""
 
@@ -90,7 +89,7 @@ class DataEfficiency(Switched):
     data_routing: Mapping[str, object] | None = argument(None, "Layers that drop tokens.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class SparseAttention(Frozen):
     """DeepSpeed's own sparse attention section."""
 
@@ -110,7 +109,7 @@ class SparseAttention(Frozen):
     num_sliding_window_blocks: int = argument(3, "Blocks in the sliding window.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Compression(Frozen):
     """DeepSpeed's compression; each technique has shared_parameters and different_groups."""
 
@@ -123,7 +122,7 @@ class Compression(Frozen):
     layer_reduction: Mapping[str, object] | None = argument(None, "Layers left out.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class DeepSpeed(Frozen):
     """Sections of DeepSpeed's that have no other place."""
 

@@ -1,15 +1,14 @@
 """Text out of a trained model, and its scores."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _EVAL = "evaluation by lm-evaluation-harness is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Generation(Frozen):
     """Sampling and evaluation."""
 

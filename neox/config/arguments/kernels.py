@@ -1,17 +1,16 @@
 """Which kernels compute the model. None of these changes what is computed, but fp8."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _CHOSEN = "the engine chooses its kernels; the result is the same"
 _FP8 = "by PyTorch's own fp8 products, on GPUs that have them (Hopper and later)."
 _NO_HISTORY = "the scale is that of the tensor itself, without a history"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Kernels(Frozen):
     """Switches of fused kernels and of TransformerEngine."""
 

@@ -1,10 +1,9 @@
 """How GPT-NeoX started jobs. `neox-submit` and the site's profile do that here."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _SITE = "neox-submit starts jobs the site's way"
 _ACCOUNT = "give it to neox-submit: --account NAME"
@@ -12,7 +11,7 @@ _NODES = "give it to neox-submit: --nodes N"
 _MASTER = "the job script finds its address and port"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Launch(Frozen):
     """Hosts and launchers."""
 

@@ -1,10 +1,9 @@
 """What a run tells, and to whom."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from neox.config.arguments.argument import Switched, argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _WANDB = "Weights & Biases is not connected yet"
 _COMET = "Comet is not connected yet"
@@ -14,7 +13,7 @@ _MONITOR = "DeepSpeed's monitors are not connected; use tensorboard_dir"
 _OWN = "the engine times its own phases in every log line"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class FileMonitor(Switched):
     """DeepSpeed's TensorBoard or CSV monitor."""
 
@@ -22,7 +21,7 @@ class FileMonitor(Switched):
     job_name: str = argument("DeepSpeedJobName", "Name of the series.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class WandbMonitor(Switched):
     """DeepSpeed's Weights & Biases monitor."""
 
@@ -31,7 +30,7 @@ class WandbMonitor(Switched):
     project: str = argument("deepspeed", "Project.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class FlopsProfiler(Switched):
     """DeepSpeed's FLOP profiler."""
 
@@ -44,7 +43,7 @@ class FlopsProfiler(Switched):
     recompute_fwd_factor: float = argument(0.0, "Extra forward passes of recomputation.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class CommsLogger(Switched):
     """DeepSpeed's log of collectives."""
 
@@ -54,7 +53,7 @@ class CommsLogger(Switched):
     debug: bool = argument(False, "Name the caller, too.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Logging(Frozen):
     """Log lines, monitors and profilers."""
 

@@ -1,10 +1,9 @@
 """The shape of the model."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.models.spec import InitMethod
 
 LayerKind = Literal[
@@ -27,7 +26,7 @@ _NORMS = "only layernorm is built"
 _SPARSE = "block-sparse attention is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Sparsity(Frozen):
     """Block-sparse attention, with DeepSpeed's keys."""
 
@@ -47,7 +46,7 @@ class Sparsity(Frozen):
     horizontal_global_attention: bool = argument(False, "Global blocks attend to all others, too.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class SoftPrompt(Frozen):
     """A trained prompt before the text, with the model frozen."""
 
@@ -57,7 +56,7 @@ class SoftPrompt(Frozen):
     init_range: float = argument(0.5, "Range of random initial values.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Model(Frozen):
     """Layers, widths, positions and how weights start."""
 

@@ -1,15 +1,14 @@
 """Mixture of experts."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _MOE = "mixture of experts is not built yet, and estimates count one expert"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Moe(Frozen):
     """Experts and their router."""
 

@@ -1,14 +1,12 @@
 """Maximal-update parametrisation: hyperparameters that carry over from a small width."""
 
-from dataclasses import dataclass
-
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _MUP = "muP is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Mup(Frozen):
     """muP's arguments."""
 

@@ -1,10 +1,9 @@
 """What updates the weights."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 OptimizerType = Literal[
     "Adam",
@@ -22,7 +21,7 @@ _MOMENTUM = "momentum is not built"
 _ONEBIT = "1-bit Adam is not built"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class OptimizerParams(Frozen):
     """Numbers of the optimizer; each kind reads its own."""
 
@@ -68,7 +67,7 @@ class OptimizerParams(Frozen):
     comm_backend_name: str = argument("nccl", "What 1-bit Adam talks over.", not_yet=_ONEBIT)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class OptimizerSection(Frozen):
     """The optimizer with DeepSpeed's keys."""
 
@@ -81,7 +80,7 @@ class OptimizerSection(Frozen):
     params: OptimizerParams = argument(OptimizerParams(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Optimizer(Frozen):
     """The optimizer, decay, clipping and the loss's average."""
 

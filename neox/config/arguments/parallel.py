@@ -1,15 +1,14 @@
 """How the model and the data are divided over ranks."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _SITE = "the job's ranks follow from the site and --nodes"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Parallel(Frozen):
     """Stages, tensor ranks and who takes the steps."""
 

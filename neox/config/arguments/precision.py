@@ -1,10 +1,9 @@
 """Number formats and loss scaling."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import Switched, argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 Dtype = Literal["fp32", "fp16", "bf16"]
 _SPELLINGS = (
@@ -17,7 +16,7 @@ _MASTERS = "main weights and optimizer state are always fp32"
 _DTYPES = "the engine keeps DeepSpeed's own dtypes"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Fp16(Switched):
     """DeepSpeed's fp16 section."""
 
@@ -42,7 +41,7 @@ class Fp16(Switched):
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Bf16(Switched):
     """DeepSpeed's bf16 section."""
 
@@ -61,7 +60,7 @@ class Bf16(Switched):
     loss_scale: float = argument(0.0, "Copied from fp16; bfloat16 has none.", status="unread")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Amp(Switched):
     """NVIDIA's automatic mixed precision."""
 
@@ -69,7 +68,7 @@ class Amp(Switched):
     opt_level: str = argument("O1", "AMP's level.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class DataTypes(Frozen):
     """DeepSpeed's data_types section."""
 
@@ -88,7 +87,7 @@ class DataTypes(Frozen):
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Precision(Frozen):
     """One format for the run, and what goes with it."""
 

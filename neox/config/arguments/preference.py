@@ -1,10 +1,9 @@
 """Learning from preferences and rewards."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _DPO = "DPO is not built yet"
 _KTO = "KTO is not built yet"
@@ -13,7 +12,7 @@ _RL = "REINFORCE is not built yet"
 _SERVER = "serving weights is not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Preference(Frozen):
     """DPO, KTO, reward models and REINFORCE."""
 

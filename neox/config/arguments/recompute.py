@@ -1,15 +1,13 @@
 """Trading time for memory: activations computed again in the backward pass."""
 
-from dataclasses import dataclass
-
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _SHARED = "saved activations stay whole on their GPU"
 _TORCH = "the engine recomputes with torch's own checkpointing"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class ActivationCheckpointing(Frozen):
     """DeepSpeed's activation_checkpointing section."""
 
@@ -21,7 +19,7 @@ class ActivationCheckpointing(Frozen):
     profile: bool = argument(False, "Time them.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Recompute(Frozen):
     """What is computed twice."""
 

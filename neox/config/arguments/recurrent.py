@@ -1,15 +1,13 @@
 """Mamba and RWKV layers."""
 
-from dataclasses import dataclass
-
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _MAMBA = "Mamba layers are not built yet"
 _RWKV = "RWKV layers are not built yet"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Recurrent(Frozen):
     """Mamba's and RWKV's arguments."""
 

@@ -1,15 +1,14 @@
 """The learning rate over the steps."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _DEEPSPEED = "DeepSpeed's schedulers are not built in; use lr_decay_style and warmup"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class SchedulerParams(Frozen):
     """Numbers of DeepSpeed's schedulers."""
 
@@ -41,7 +40,7 @@ class SchedulerParams(Frozen):
     decay_mom_rate: float = argument(0.0, "OneCycle: its decay after the cycle.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Scheduler(Frozen):
     """A scheduler with DeepSpeed's keys."""
 
@@ -49,7 +48,7 @@ class Scheduler(Frozen):
     params: SchedulerParams = argument(SchedulerParams(), "Its numbers.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Schedule(Frozen):
     """Warm-up and decay."""
 

@@ -1,13 +1,12 @@
 """From text to tokens, and how many there are."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Tokenizer(Frozen):
     """The tokenizer and the vocabulary."""
 

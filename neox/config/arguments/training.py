@@ -1,15 +1,14 @@
 """How long to train, and what to look at on the way."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _FOUND = "the program finds out from the data"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Training(Frozen):
     """Steps, validations and the seed."""
 

@@ -1,10 +1,9 @@
 """ZeRO: optimizer state, gradients and weights shared out over data ranks."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from neox.config.arguments.argument import argument
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 
 _STAGE3 = "ZeRO 3 is not built yet"
 _OFFLOAD = "offloading is not built yet"
@@ -12,7 +11,7 @@ _ZEROPP = "ZeRO++ is not built yet"
 _COPY = "follows zero_optimization.{}"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class OffloadParam(Frozen):
     """Where weights go between their uses."""
 
@@ -24,7 +23,7 @@ class OffloadParam(Frozen):
     pin_memory: bool = argument(True, "Use page-locked host memory.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class OffloadOptimizer(Frozen):
     """Where optimizer state goes between its uses."""
 
@@ -40,7 +39,7 @@ class OffloadOptimizer(Frozen):
     cpuadam_cores_perc: float = argument(0.8, "Share of the cores that SuperOffload takes.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class ZenFlow(Frozen):
     """Updates in host memory that the GPU does not wait for."""
 
@@ -56,7 +55,7 @@ class ZenFlow(Frozen):
     steps_per_epoch: int | None = argument(None, "Steps of an epoch.", unit="steps")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class LeafModules(Frozen):
     """Modules that ZeRO 3 gathers as one, with their children."""
 
@@ -65,7 +64,7 @@ class LeafModules(Frozen):
     name_suffixes: tuple[str, ...] = argument((), "By the end of the name.")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class ZeroOptimization(Frozen):
     """DeepSpeed's zero_optimization section; defaults as GPT-NeoX's."""
 
@@ -175,7 +174,7 @@ class ZeroOptimization(Frozen):
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class Zero(Frozen):
     """ZeRO and its other names."""
 

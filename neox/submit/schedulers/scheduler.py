@@ -3,11 +3,10 @@
 No process starts here. Commands are tuples of arguments, and output is parsed in one place each.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from neox.frozen import Frozen
+from neox.frozen import Frozen, frozen
 from neox.sites.profile import NodeType, Profile, Queue
 from neox.submit.plan import Directive, Origin
 
@@ -19,7 +18,7 @@ class OutputError(ValueError):
     """A scheduler's answer that is not what its manual says; the message shows it."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class JobStatus(Frozen):
     """One job, as its scheduler sees it now."""
 
@@ -29,7 +28,7 @@ class JobStatus(Frozen):
     native: str  # the scheduler's own word
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+@frozen
 class JobParts(Frozen):
     """What a script's header says, before any scheduler's dialect."""
 
