@@ -11,6 +11,7 @@ from neox.models.cache import KeyValueCache
 from neox.models.layers import Context, Embedding, Layer, LayerNorm, Linear, Residual
 from neox.models.spec import ModelSpec
 from neox.ops.attention import scores, within_documents
+from neox.ops.ranges import Range, profiled
 from neox.ops.rotary import Rotation, rotary_table
 
 Block = Callable[[Residual, Context], Residual]
@@ -56,8 +57,8 @@ class Transformer(nn.Module):
         """
         context = self._context(tokens, cache, documents, positions)
         stream = Residual(self.dropout(self.embedding(tokens)))
-        for run in self._runs():
-            stream = run(stream, context)
+        for number, run in enumerate(self._runs()):
+            stream = run_in_range(f"layer {number}", run, stream, context)
         if cache is not None:
             cache.advance(tokens.shape[1])
         return stream.normed(self.final_norm)[1]
@@ -103,6 +104,15 @@ class Transformer(nn.Module):
             )
         cos, sin = (table[positions] for table in self._table)
         return (cos[None], sin[None]) if cos.ndim == 2 else (cos, sin)
+
+
+def run_in_range(name: str, run: Block, stream: Residual, context: Context) -> Residual:
+    """A block (a layer, or those recomputed together), named in a profile both ways."""
+    if not profiled():
+        return run(stream, context)
+    inside = Range(name)
+    x, added = run(Residual(inside.enter(stream.x), stream.added), context)
+    return Residual(inside.leave(x), added)
 
 
 def _recomputed(layers: list[Block]) -> Block:

@@ -64,16 +64,18 @@ class MemoryHistory:
 
 
 class CaptureRange:
-    """cudaProfilerStart and -Stop around the steps, each step a named NVTX range."""
+    """cudaProfilerStart and -Stop around the steps; steps, layers and phases are NVTX ranges."""
 
     def __init__(self) -> None:
         self._open = False
+        self._ranges = torch.autograd.profiler.emit_nvtx()  # type: ignore[no-untyped-call]
         self._gpu = torch.cuda.is_available()  # without one nsys records the whole run
 
     def start(self) -> None:
         if self._gpu:
             torch.cuda.synchronize()  # what was begun before belongs to no recorded step
             torch.cuda.profiler.start()  # type: ignore[no-untyped-call]
+            self._ranges.__enter__()  # type: ignore[no-untyped-call]
 
     def step(self, number: int) -> None:
         self._end_step()
@@ -86,6 +88,7 @@ class CaptureRange:
         if self._gpu:
             torch.cuda.synchronize()
             self._end_step()
+            self._ranges.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             torch.cuda.profiler.stop()  # type: ignore[no-untyped-call]
         return f"nsys has {_steps(stem)}, and writes its file when the run ends"
 

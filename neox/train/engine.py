@@ -22,6 +22,7 @@ from torch import nn
 from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
 from neox.objectives.objective import LossParts
+from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import Trainee, evaluate, no_losses
@@ -100,12 +101,15 @@ class DeepSpeedEngine:
         for number, batch in enumerate(batches, start=1):
             here = batch.to(self._mesh.device)
             self._engine.set_gradient_accumulation_boundary(number == len(batches))
-            parts: LossParts = self._engine(here)
+            with span("forward"):
+                parts: LossParts = self._engine(here)
             # DeepSpeed averages over data ranks, the loss is divided by all ranks' weight
             share = self._scale.value * self._mesh.data_size / batch.weight
-            self._engine.backward(parts.total * share, scale_wrt_gas=False)
+            with span("backward"):
+                self._engine.backward(parts.total * share, scale_wrt_gas=False)
             sums.add(parts.total, parts.weight)
-        return self._update(sums.total, sums.weight, lr=lr, stop=stop)
+        with span("update"):
+            return self._update(sums.total, sums.weight, lr=lr, stop=stop)
 
     def _update(
         self, loss_sum: torch.Tensor, weight: torch.Tensor, *, lr: float, stop: bool

@@ -7,6 +7,7 @@ import torch
 from neox.checkpoint.fragment import Fragment, FragmentReader, Kind, whole
 from neox.data.batch import Batch
 from neox.objectives.objective import LossParts
+from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import Trainee, evaluate, no_losses
@@ -52,10 +53,13 @@ class NativeEngine:
         self._masters.begin(len(batches))
         for batch in batches:
             here = batch.to(self._mesh.device)
-            parts: LossParts = self._trainee(here)
-            (parts.total * (self._scale.value / batch.weight)).backward()  # type: ignore[no-untyped-call]
+            with span("forward"):
+                parts: LossParts = self._trainee(here)
+            with span("backward"):
+                (parts.total * (self._scale.value / batch.weight)).backward()  # type: ignore[no-untyped-call]
             sums.add(parts.total, parts.weight)
-        return self._update(sums.total, sums.weight, lr=lr, stop=stop)
+        with span("update"):
+            return self._update(sums.total, sums.weight, lr=lr, stop=stop)
 
     def _update(
         self, loss_sum: torch.Tensor, weight: torch.Tensor, *, lr: float, stop: bool

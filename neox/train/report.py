@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.optimizers import Optimizer
 from neox.train.step import StepResult
@@ -30,7 +31,8 @@ def world_report(report: RankReport, mesh: Mesh, loss_scale: float) -> StepResul
     counted = squared if report.counts else torch.zeros_like(squared)
     total = torch.stack([report.loss_sum, report.weight, bad.double(), stop, counted])
     if mesh.world_group is not None:
-        dist.all_reduce(total, group=mesh.world_group)
+        with span("all-reduce of the step's numbers"):
+            dist.all_reduce(total, group=mesh.world_group)
     return StepResult(
         loss=total[0] / total[1],
         grad_norm=total[4].sqrt() / loss_scale,

@@ -1,5 +1,6 @@
 """Recorders of GPUs. Without one: which calls are made, in order; with one: what they write."""
 
+import contextlib
 import ctypes
 import pickle
 from pathlib import Path
@@ -39,6 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(torch.cuda, "synchronize", note("synchronize"))
     monkeypatch.setattr(torch.cuda.profiler, "start", note("start"))
     monkeypatch.setattr(torch.cuda.profiler, "stop", note("stop"))
+    monkeypatch.setattr(torch.autograd.profiler, "emit_nvtx", contextlib.nullcontext)
     monkeypatch.setattr(torch.cuda.nvtx, "range_push", note("push"))
     monkeypatch.setattr(torch.cuda.nvtx, "range_pop", note("pop"))
     monkeypatch.setattr(torch.cuda.memory, "_record_memory_history", note("history"))
