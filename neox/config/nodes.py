@@ -14,6 +14,7 @@ LeafKind = Literal["text", "int", "float", "bool", "null"]
 
 _MOST_NODES = 100_000  # aliases may unfold into more than a machine can hold
 _DEEPEST = 30  # an alias may contain itself
+_TOO_DEEP = "is nested too deeply for a config"
 _KINDS: Mapping[str, LeafKind] = {
     "tag:yaml.org,2002:int": "int",
     "tag:yaml.org,2002:float": "float",
@@ -145,11 +146,13 @@ def _compose(text: str, place: Place) -> "yaml.Node | None":
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
         if _depth_at_most(text) > _DEEPEST and _depth(text, loader) > _DEEPEST:
-            raise ConfigErrors([problem_at(place, "is nested too deeply for a config")])
+            raise ConfigErrors([problem_at(place, _TOO_DEEP)])
         return yaml.compose(_json_as_yaml(text), Loader=loader)
     except ConfigErrors:
         raise
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in (error.problem or ""):  # libyaml's own limit, of 1,000
+            raise ConfigErrors([problem_at(place, _TOO_DEEP)]) from None
         mark = error.problem_mark
         line = place.line if mark is None or place.line is None else mark.line + 1
         message = f"is not YAML: {error.problem or error.context or 'cannot be read'}"
