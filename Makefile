@@ -21,8 +21,9 @@ $(VENV)/.test: $(VENV)/.engine
 demo: $(VENV)/.engine
 	$(BIN)/python -m tests.demo
 
+# three at a time, a file each: the tests of real schedulers mostly wait
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # on a machine with a GPU; its own Python may hold a torch that fits: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python

@@ -99,7 +99,7 @@ def test_the_roofline_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("content", "words"),
     [
         (b"not json", "is no whole trace"),
-        (gzip.compress(b'{"traceEvents": []}')[:-4], "is no whole trace"),
+        (gzip.compress(b'{"traceEvents": []}', mtime=0)[:-4], "is no whole trace"),
         (b'{"a": 1}', "no traceEvents"),
         (b'{"traceEvents": []}', "holds no GPU kernel"),
         (None, "No such file"),
