@@ -25,7 +25,7 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
     try:
         cluster.up()
     except BedError as error:
-        _no_slurm(error)
+        _none("Slurm", error)
     yield cluster
     cluster.down()
 
@@ -39,15 +39,15 @@ def frontier_controller() -> Iterator[CloudController]:
     try:
         controller.up()
     except BedError as error:
-        _no_slurm(error)
+        _none("Slurm", error)
     yield controller
     controller.down()
 
 
-def _no_slurm(error: BedError) -> NoReturn:
+def _none(what: str, error: BedError) -> NoReturn:
     if os.environ.get("NEOX_REQUIRE_SLURM") == "1":
-        pytest.fail(f"NEOX_REQUIRE_SLURM=1 and no Slurm: {error}")
-    pytest.skip(f"no Slurm test bed: {str(error).splitlines()[0]}")
+        pytest.fail(f"NEOX_REQUIRE_SLURM=1 and no {what}: {error}")
+    pytest.skip(f"no {what} test bed: {str(error).splitlines()[0]}")
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def ssh_nodes() -> Iterator[SshNodes]:
     try:
         nodes.up()
     except BedError as error:
-        pytest.skip(f"no ssh nodes: {str(error).splitlines()[0]}")
+        _none("ssh", error)
     yield nodes
     nodes.down()
 

@@ -22,6 +22,9 @@ class SshNodes:
     def __init__(self, folder: Path, nodes: int) -> None:
         self.folder = folder.resolve()
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
+        pid = os.getpid()  # several test processes have nodes at the same time
+        network = f"127.{2 + pid // 250 % 250}.{pid % 250}"
+        self.addresses = [f"{network}.{number}" for number in range(1, nodes + 1)]
         self.daemons = Daemons(self.folder)
 
     @property
@@ -35,8 +38,8 @@ class SshNodes:
         packages.need(COMMANDS, ("openssh-server", "openssh-client"))
         try:
             self._files()
-            for number, name in enumerate(self.names, 1):
-                self._start(name, f"127.0.1.{number}")
+            for name, address in zip(self.names, self.addresses, strict=True):
+                self._start(name, address)
         except (BedError, OSError, subprocess.SubprocessError):
             self.down()
             raise
@@ -54,7 +57,8 @@ class SshNodes:
             call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)])
         (folder / "authorized_keys").write_text((folder / "key.pub").read_text())
         (folder / "authorized_keys").chmod(0o600)
-        lines = [f"127.0.1.{i} {name}" for i, name in enumerate(self.names, 1)]
+        pairs = zip(self.addresses, self.names, strict=True)
+        lines = [f"{address} {name}" for address, name in pairs]
         (folder / "hosts").write_text("\n".join([Path("/etc/hosts").read_text(), *lines, ""]))
         (folder / "ssh_config.d" / "nodes.conf").write_text(
             f"Host n*\n  Port {PORT}\n  IdentityFile {folder}/key\n  IdentitiesOnly yes\n"
