@@ -40,10 +40,8 @@ def held_out_losses(job: Job) -> Iterator[tuple[str, float]]:
     model = Transformer(spec)
     load_weights(model, open_checkpoint(folder))
     model.to(mesh.device, DTYPES[settings.precision(config)])
-    evaluator, cut = (
-        _Evaluator(forward.Trainee(model, CausalLanguageModel()), job),
-        settings.geometry(config, mesh),
-    )
+    evaluator = _Evaluator(forward.Trainee(model, CausalLanguageModel()), job)
+    cut = settings.geometry(config, mesh)
     heart = Heartbeat(job.paths.heartbeat, first=mesh.is_first)
     for part, samples, round_number in _parts(job):
         loss = evaluate_round(

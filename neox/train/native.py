@@ -64,16 +64,13 @@ class NativeEngine:
     def _update(
         self, loss_sum: torch.Tensor, weight: torch.Tensor, *, lr: float, stop: bool
     ) -> StepResult:
+        gradients = self._masters.gradients()
         report = RankReport(
-            loss_sum=loss_sum,
-            weight=weight,
-            stop=stop,
-            gradients=self._masters.gradients(),
-            counts=True,
+            loss_sum=loss_sum, weight=weight, stop=stop, gradients=gradients, counts=True
         )
         result = world_report(report, self._mesh, self._scale.value)
         order = Order(rate=lr, clip=self._clip, loss_scale=self._scale.value)
-        update(self._optimizer, self._masters, result, order)
+        update(self._optimizer, self._masters, gradients, result, order)
         if self._scale.dynamic:
             self._scale.update(overflow=bool(result.bad > 0))
         return result

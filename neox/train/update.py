@@ -1,5 +1,6 @@
 """How gradients become new weights: AdamW in one pass where a kernel does it, else torch's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,28 +21,43 @@ class Order:
     loss_scale: float
 
 
-def update(optimizer: Optimizer, masters: Masters, result: StepResult, order: Order) -> None:
-    """New weights and moments, unless the step was bad; the copies follow, the gradients go."""
+def update(
+    optimizer: Optimizer,
+    masters: Masters,
+    gradients: Sequence[torch.Tensor],
+    result: StepResult,
+    order: Order,
+) -> None:
+    """New weights and moments, unless the step was bad; the copies follow, the gradients go.
+
+    `gradients` are those of `masters.gradients()`.
+    """
     set_rate(optimizer, order.rate)
-    if isinstance(optimizer, Adam) and _in_one_pass(optimizer, masters):
-        _one_pass(optimizer, masters, result, order)
+    if isinstance(optimizer, Adam) and _in_one_pass(optimizer, masters, gradients):
+        _one_pass(optimizer, masters, gradients, result, order)
     else:
-        gradients = masters.widen_gradients()
-        apply_verdict(optimizer, gradients, result, clip=order.clip, loss_scale=order.loss_scale)
+        wide = masters.widen_gradients()
+        apply_verdict(optimizer, wide, result, clip=order.clip, loss_scale=order.loss_scale)
         optimizer.step()
         masters.refresh()
     masters.clear_gradients()
 
 
-def _in_one_pass(optimizer: Adam, masters: Masters) -> bool:
+def _in_one_pass(optimizer: Adam, masters: Masters, gradients: Sequence[torch.Tensor]) -> bool:
     weights, copies = list(masters.named.values()), list(masters.lower.values())
     moments = [moment(optimizer, weights[0], "exp_avg")]
-    return has_kernel(weights, copies, masters.gradients(), moments)
+    return has_kernel(weights, copies, gradients, moments)
 
 
 @torch.no_grad()
-def _one_pass(optimizer: Adam, masters: Masters, result: StepResult, order: Order) -> None:
-    gradient = dict(zip(masters.named.values(), masters.gradients(), strict=True))
+def _one_pass(
+    optimizer: Adam,
+    masters: Masters,
+    gradients: Sequence[torch.Tensor],
+    result: StepResult,
+    order: Order,
+) -> None:
+    gradient = dict(zip(masters.named.values(), gradients, strict=True))
     copy = {master: masters.lower.get(name) for name, master in masters.named.items()}
     moments = {master: [moment(optimizer, master, kind) for kind in MOMENTS] for master in gradient}
     steps = [optimizer.state[master]["step"] for master in gradient]  # all alike

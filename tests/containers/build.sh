@@ -11,7 +11,7 @@ buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 trap 'rm -rf -- "$work"' EXIT
 
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
-  bookworm "$work/base" http://deb.debian.org/debian
+  bookworm "$work/base"
 ln -sf python3 "$work/base/usr/bin/python"
 mkdir "$work/source"
 git archive HEAD | tar x -C "$work/source"
