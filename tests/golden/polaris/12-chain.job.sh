@@ -47,12 +47,15 @@ trap '
   [[ $owned == no ]] || rm -rf -- "$run/state/owner"
 ' EXIT
 wait_for() { # process $1 -> code; a trapped signal ends `wait` early, so ask until it is gone
-  local alive again
+  local alive again running
   code=0
   wait "$1" || code=$?
   while ((code > 128)); do
     alive=no
     if kill -0 "$1" 2>/dev/null; then alive=yes; fi
+    # a signal that comes just as it ends makes bash forget its end: `wait` would wait for ever
+    running=" $(jobs -rp) "
+    if [[ $alive == no && $running == *[[:space:]]"$1"[[:space:]]* ]]; then break; fi
     again=0
     wait "$1" 2>/dev/null || again=$?
     ((again == 127)) || code=$again # 127: this shell has given its code away already
