@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neox.data.blend import Blend
+from neox.data.buffers import Buffers
 from neox.data.errors import DataError
 from neox.data.order import Order
 from neox.data.order_inputs import OrderInputs
@@ -62,6 +63,7 @@ class PackedSamples:
         self._file = file
         self._order = order
         self._labels = labels
+        self._buffers = Buffers()
 
     def __len__(self) -> int:
         return self.inputs.samples
@@ -83,14 +85,15 @@ class PackedSamples:
         self, file: TokenFile, starts: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         width = self.inputs.seq_length + 1
-        flat = np.empty(int(lengths.sum()), np.int64)
-        if len(flat) % width:
+        total = int(lengths.sum())
+        if total % width:
             raise TokenFileError(
                 f"{self._file.idx_path} and the index map of its order disagree; the file was "
                 "rewritten under a running job. Start the job again"
             )
-        copy_pieces(file, starts, lengths, flat)
-        return flat.reshape(-1, width)
+        tokens = self._buffers.empty((total // width, width))
+        copy_pieces(file, starts, lengths, tokens.reshape(-1))
+        return tokens
 
     def _pieces_of(self, numbers: NDArray[np.int64]) -> Pieces:
         """Start in the token array and length of each piece, and how many a sample has."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neox.data.fast_encoding import PATTERN
 from neox.data.tokenizer import END_OF_DOCUMENT, TokenizerError
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ class Encoding:
     special: dict[str, int]
 
 
+# GPT-2's
+_R50K = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 _CL100K = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+|"
     r" ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
@@ -39,8 +40,8 @@ _O200K = "|".join(
 )
 _FILL = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
 ENCODINGS = {
-    "r50k_base": Encoding(pattern=PATTERN, special={END_OF_DOCUMENT: 50256}),
-    "p50k_base": Encoding(pattern=PATTERN, special={END_OF_DOCUMENT: 50256}),
+    "r50k_base": Encoding(pattern=_R50K, special={END_OF_DOCUMENT: 50256}),
+    "p50k_base": Encoding(pattern=_R50K, special={END_OF_DOCUMENT: 50256}),
     "cl100k_base": Encoding(
         pattern=_CL100K,
         special={
@@ -76,7 +77,15 @@ class TiktokenTokenizer:
             return None
 
     def encode(self, text: str) -> list[int]:
-        return self._inner.encode_ordinary(text)
+        try:
+            return self._inner.encode_ordinary(text)
+        except BaseException as error:  # the library's panic is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise TokenizerError(
+                f"tiktoken gives up on a text of {len(text):,} letters that begins with "
+                f"{text[:40].strip()!r}: a million white spaces in a row are too many for it"
+            ) from None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]  # the library's own batch starts threads

@@ -8,23 +8,30 @@ as prose. Rates are tokens per second of one core, by the processor time that wa
 import ast
 import importlib.util
 import json
+import multiprocessing
 import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tokenizers
 
 from neox.data import cli
 from neox.data.corpora import PYTHON_STDLIB, corpus_files
-from neox.data.fast_encoding import PATTERN, byte_letters
+from neox.data.fast_encoding import byte_letters
+from neox.data.tiktoken_tokenizer import ENCODINGS
 from neox.data.token_file import TokenFile
 from neox.data.tokenizer import END_OF_DOCUMENT, Tokenizer
 from neox.data.tokenizer_training import save_tokenizer, train_bpe
 from neox.data.tokenizers import load_tokenizer
 
+if TYPE_CHECKING:
+    import tiktoken
+
 SIZE = 50_257
+REPEATED = 36  # the prose, in prepare's input: 18 M tokens
 
 
 def say(name: str, rate: float, unit: str) -> None:
@@ -101,11 +108,21 @@ def loaded(words: list[str]) -> tuple[Tokenizer, tokenizers.Tokenizer]:
 
 def bench_tiktoken(inner: tokenizers.Tokenizer, texts: list[str]) -> None:
     """The same merges in tiktoken, where it is installed; its ids are ranks, ours are ids."""
+    peer = tiktoken_peer(inner)
+    if peer is None:
+        print("  peer: tiktoken is not installed")
+        return
+    tokens = sum(len(ids) for ids in map(peer.encode_ordinary, texts))
+    rate("  peer: tiktoken alone", tokens, lambda: list(map(peer.encode_ordinary, texts)))
+    same = sum(peer.encode_ordinary(text) == inner.encode(text).ids for text in texts[:100])
+    print(f"    {same} of 100 texts have our ids")
+
+
+def tiktoken_peer(inner: tokenizers.Tokenizer) -> "tiktoken.Encoding | None":
     try:
         import tiktoken  # a peer, not a need
     except ImportError:
-        print("  peer: tiktoken is not installed")
-        return
+        return None
     model = json.loads(inner.to_str())["model"]
     byte_of = {letter: value for value, letter in byte_letters().items()}
     ranks = {
@@ -113,11 +130,8 @@ def bench_tiktoken(inner: tokenizers.Tokenizer, texts: list[str]) -> None:
         for piece, rank in model["vocab"].items()
         if piece != END_OF_DOCUMENT
     }
-    peer = tiktoken.Encoding("peer", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
-    tokens = sum(len(ids) for ids in map(peer.encode_ordinary, texts))
-    rate("  peer: tiktoken alone", tokens, lambda: list(map(peer.encode_ordinary, texts)))
-    same = sum(peer.encode_ordinary(text) == inner.encode(text).ids for text in texts[:100])
-    print(f"    {same} of 100 texts have our ids")
+    pattern = ENCODINGS["r50k_base"].pattern
+    return tiktoken.Encoding("peer", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 
 
 def rate(name: str, tokens: int, run: Callable[[], object]) -> None:
@@ -127,10 +141,13 @@ def rate(name: str, tokens: int, run: Callable[[], object]) -> None:
 
 
 def bench_prepare(folder: Path, texts: list[str], words: list[str]) -> None:
-    """The whole command: reading JSON, encoding, writing. Its cost by worker says how it scales."""
+    """The whole command: reading JSON, encoding, writing. Its cost by worker says how it scales.
+
+    Beside it, what the machine gives to as many processes that share nothing: tiktoken alone.
+    """
     source = folder / "in.jsonl"
     with source.open("w") as file:
-        for _ in range(36):
+        for _ in range(REPEATED):
             file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
     megabytes = source.stat().st_size / 1e6
     for workers in (1, 2):
@@ -142,6 +159,25 @@ def bench_prepare(folder: Path, texts: list[str], words: list[str]) -> None:
         tokens = len(TokenFile(f"{output}_text_document").tokens)
         say(f"prepare, {workers} workers: a worker", tokens / used / 1e6, "M tokens/s of a core")
         say("  the parent, which reads and joins", megabytes / parent, "MB/s of a core")
+        alone = tiktoken_side_by_side(workers, texts, words)
+        say(f"  peer: tiktoken in {workers} processes, each", alone / 1e6, "M tokens/s of a core")
+
+
+def tiktoken_side_by_side(count: int, texts: list[str], words: list[str]) -> float:
+    """Tokens per second of processor time, the mean of `count` processes at once."""
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
+        found = pool.starmap(tiktoken_alone, [(texts, words)] * count, chunksize=1)
+    return sum(found) / count
+
+
+def tiktoken_alone(texts: list[str], words: list[str]) -> float:
+    peer = tiktoken_peer(loaded(words)[1])
+    if peer is None:
+        return float("nan")
+    begin, tokens = cpu(resource.RUSAGE_SELF), 0
+    for _ in range(REPEATED // 2):
+        tokens += sum(len(peer.encode_ordinary(text)) for text in texts)
+    return tokens / (cpu(resource.RUSAGE_SELF) - begin)
 
 
 def cpu(who: int) -> float:

@@ -52,6 +52,12 @@ def test_same_ids_of_any_text(slow, text):
     assert tried(slow).encode_batch([text, "x"]) == ids(slow, [text, "x"])
 
 
+@pytest.mark.parametrize("gap", [" " * 1_500_000, "\n\t" * 700_000])
+def test_an_endless_gap(slow, gap):
+    """tiktoken panics there, and a panic would end the worker."""
+    assert tried(slow).encode_batch([gap + "a"]) == ids(slow, [gap + "a"])
+
+
 def test_an_added_token_in_the_text(slow):
     text = ["one<|endoftext|>two", "<|endoftext|>", "<|endoftext"]
     found = tried(slow).encode_batch(text)

@@ -87,7 +87,8 @@ def test_sentencepiece(texts, tmp_path):
 def rank_file(trained, path):
     """The trained merges as OpenAI writes ranks: bytes in base64, and a number."""
     tiktoken = pytest.importorskip("tiktoken")
-    from neox.data.fast_encoding import PATTERN, byte_letters
+    from neox.data.fast_encoding import byte_letters
+    from neox.data.tiktoken_tokenizer import ENCODINGS
 
     byte_of = {letter: value for value, letter in byte_letters().items()}
     vocab = json.loads(trained.to_str())["model"]["vocab"]
@@ -95,7 +96,8 @@ def rank_file(trained, path):
     ranks = {bytes(byte_of[one] for one in piece): rank for rank, piece in enumerate(pieces)}
     path.write_bytes(b"".join(base64.b64encode(k) + b" %d\n" % v for k, v in ranks.items()))
     special = {"<|endoftext|>": 50256}
-    return tiktoken.Encoding("x", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=special)
+    pattern = ENCODINGS["r50k_base"].pattern
+    return tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
 
 
 def test_tiktoken_by_file(trained, texts, tmp_path):
@@ -105,6 +107,8 @@ def test_tiktoken_by_file(trained, texts, tmp_path):
     assert ours.encode_batch([*texts, *HARD]) == [theirs.encode(one) for one in [*texts, *HARD]]
     assert (ours.vocab_size, ours.eod) == (theirs.n_vocab, theirs.eot_token) == (50257, 50256)
     assert ours.decode([ours.eod]) == "<|endoftext|>"
+    with pytest.raises(TokenizerError, match="1,500,003 letters that begins with 'ab'"):
+        ours.encode("ab" + 1_500_000 * " " + "c")
 
 
 @pytest.mark.parametrize("name", ["r50k_base", "p50k_base", "cl100k_base", "o200k_base"])
