@@ -2,10 +2,19 @@
 #pragma once
 #include "arguments.h"
 
-// partial [parts, size] -> out [size]; a block sums 32 columns.
+constexpr int SUMS_AT_ONCE = 5; // matrices at most that are summed at once
+
+template <typename T> struct Sums {
+  T *out[SUMS_AT_ONCE]; // [size] each; none: nobody asks for it
+};
+
+// partial [matrix, parts, size] -> out[matrix] [size]; a block sums 32 columns of one.
 template <typename T>
 __global__ void __launch_bounds__(1024)
-    sum_parts(const float *partial, int64_t parts, int64_t size, T *out) {
+    sum_parts(const float *partial, int64_t parts, int64_t size, const Sums<T> sums) {
+  T *out = sums.out[blockIdx.y];
+  if (!out) return;
+  partial += blockIdx.y * parts * size;
   __shared__ float kept[32][33];
   const int64_t column = (int64_t)blockIdx.x * 32 + threadIdx.x;
   float sum = 0.0f;
@@ -20,7 +29,13 @@ __global__ void __launch_bounds__(1024)
 }
 
 template <typename T>
+void launch_sum_parts(const float *partial, int64_t parts, int64_t size, const Sums<T> &sums, int count, Stream stream) {
+  if (!size) return;
+  const dim3 grid((unsigned)ceil_div(size, 32), count);
+  sum_parts<T><<<grid, dim3(32, 32), 0, stream>>>(partial, parts, size, sums);
+}
+
+template <typename T>
 void launch_sum_parts(const float *partial, int64_t parts, int64_t size, T *out, Stream stream) {
-  if (!out || !size) return;
-  sum_parts<T><<<(unsigned)ceil_div(size, 32), dim3(32, 32), 0, stream>>>(partial, parts, size, out);
+  if (out) launch_sum_parts(partial, parts, size, Sums<T>{{out}}, 1, stream);
 }

@@ -97,24 +97,27 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
 
 // Threads of a multiprocessor that the registers are cut for; so many blocks are launched, no more,
 // because one that waits for another to end would double the time.
-constexpr int resident(int chunks, int outputs) { return chunks * outputs == 1 ? 2 * THREADS : THREADS; }
+constexpr int resident(int chunks, int outputs, bool sums) {
+  return chunks * outputs + sums == 1 ? 2 * THREADS : THREADS;
+}
 
 template <typename T> struct Backward {
   const T *dy, *dy2, *dsum, *x, *weight, *weight2;
   const float *mean, *rstd;
   T *dx;
-  float *partial; // [outputs, {weight, bias}, blocks, size]
+  float *partial; // [outputs, {weight, bias}, blocks, size], then with SUMS of dx [blocks, size]
   int64_t rows;
   int size;
   int64_t stride;
   bool vector;
 };
 
-// Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers. The
-// next row is fetched before this one is reduced, so that memory never waits for arithmetic.
-template <typename T, int CHUNKS, int OUTPUTS>
-__global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS) / THREADS) norm_backward(Backward<T> a) {
-  float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {};
+// Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers, and
+// with SUMS that of dx, which is the gradient of a bias that stands in the residual sum. The next row is fetched before this one is reduced, so that memory never waits for arithmetic.
+template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
+__global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THREADS)
+    norm_backward(Backward<T> a) {
+  float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {}, down[CHUNKS][CHUNK] = {};
   const bool vector = a.vector;
   const T *const incoming[2] = {a.dy, a.dy2};
   const T *const weights[2] = {a.weight, a.weight2};
@@ -178,23 +181,27 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS) / THREADS) 
       float dx[CHUNK], above[CHUNK] = {};
       if (a.dsum) widen(above, through[c]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++)
+      for (int i = 0; i < CHUNK; i++) {
         dx[i] = (g[c][i] - mean_g - normal[c][i] * mean_gn) * rstd + above[i];
+        if constexpr (SUMS) down[c][i] += dx[i];
+      }
       store(a.dx + row * a.size, at, a.size, vector, dx);
     }
   }
 #pragma unroll
-  for (int o = 0; o < OUTPUTS; o++)
+  for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
+    for (int i = 0; i < CHUNK; i++) {
+      const int at = chunk_at(c) + i;
+      if (at >= a.size) continue;
+      const int64_t part = (int64_t)gridDim.x * a.size, mine = (int64_t)blockIdx.x * a.size + at;
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) {
-        const int at = chunk_at(c) + i;
-        if (at >= a.size) continue;
-        const int64_t half = gridDim.x * a.size, mine = blockIdx.x * a.size + at;
-        a.partial[2 * o * half + mine] = dweight[o][c][i];
-        a.partial[(2 * o + 1) * half + mine] = dbias[o][c][i];
+      for (int o = 0; o < OUTPUTS; o++) {
+        a.partial[2 * o * part + mine] = dweight[o][c][i];
+        a.partial[(2 * o + 1) * part + mine] = dbias[o][c][i];
       }
+      if constexpr (SUMS) a.partial[2 * OUTPUTS * part + mine] = down[c][i];
+    }
 }
 
 int threads_for(int64_t size, int chunks) {
@@ -206,9 +213,9 @@ int backward_chunks(int64_t size) {
   return chunks <= THREADS ? 1 : chunks <= 2 * THREADS ? 2 : 4;
 }
 
-int64_t backward_blocks(int64_t rows, int64_t size, int outputs) {
+int64_t backward_blocks(int64_t rows, int64_t size, int outputs, bool sums) {
   const int chunks = backward_chunks(size), threads = threads_for(size, chunks);
-  const int64_t blocks = (int64_t)multiprocessors() * (resident(chunks, outputs) / threads);
+  const int64_t blocks = (int64_t)multiprocessors() * (resident(chunks, outputs, sums) / threads);
   return rows < blocks ? rows : blocks;
 }
 
@@ -236,13 +243,13 @@ template <typename T> int forward(const neox_tensor *t, Stream stream) {
   return launched();
 }
 
-template <typename T, int OUTPUTS>
+template <typename T, int OUTPUTS, bool SUMS>
 void launch_backward(const Backward<T> &a, int64_t blocks, Stream stream) {
   const int chunks = backward_chunks(a.size), threads = threads_for(a.size, chunks);
   const unsigned grid = (unsigned)blocks;
-  if (chunks == 1) norm_backward<T, 1, OUTPUTS><<<grid, threads, 0, stream>>>(a);
-  else if (chunks == 2) norm_backward<T, 2, OUTPUTS><<<grid, threads, 0, stream>>>(a);
-  else norm_backward<T, 4, 1><<<grid, threads, 0, stream>>>(a); // two do not fit
+  if (chunks == 1) norm_backward<T, 1, OUTPUTS, SUMS><<<grid, threads, 0, stream>>>(a);
+  else if (chunks == 2) norm_backward<T, 2, OUTPUTS, SUMS><<<grid, threads, 0, stream>>>(a);
+  else norm_backward<T, 4, 1, SUMS><<<grid, threads, 0, stream>>>(a); // two do not fit
 }
 
 template <typename T>
@@ -257,10 +264,14 @@ int backward(const neox_tensor *t, float *partial, int64_t blocks, Stream stream
     NEOX_REQUIRE(!given(t[i]) || dense(t[i]), NEOX_WRONG_STRIDE);
     NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
   }
-  if (given(t[1])) launch_backward<T, 2>(a, blocks, stream);
-  else launch_backward<T, 1>(a, blocks, stream);
-  for (int i = 0; i < (given(t[1]) ? 4 : 2); i++) // dweight, dbias, dweight2, dbias2
-    launch_sum_parts(partial + i * blocks * x.size, blocks, x.size, pointer<T>(t[9 + i]), stream);
+  const bool two = given(t[1]), sums_dx = given(t[13]);
+  if (two && sums_dx) launch_backward<T, 2, true>(a, blocks, stream);
+  else if (two) launch_backward<T, 2, false>(a, blocks, stream);
+  else if (sums_dx) launch_backward<T, 1, true>(a, blocks, stream);
+  else launch_backward<T, 1, false>(a, blocks, stream);
+  // dweight, dbias, then dweight2, dbias2 of two, then the sum of dx
+  Sums<T> sums = {{pointer<T>(t[9]), pointer<T>(t[10]), pointer<T>(two ? t[11] : t[13]), pointer<T>(t[12]), pointer<T>(t[13])}};
+  launch_sum_parts(partial, blocks, x.size, sums, (two ? 4 : 2) + sums_dx, stream);
   return launched();
 }
 
@@ -278,15 +289,16 @@ NEOX_API int neox_norm(const neox_tensor *t, int n, void *, size_t, void *stream
 
 NEOX_API int64_t neox_norm_backward_scratch(const neox_tensor *t, int n) {
   Rows x;
-  if (n != 13 || !as_rows(t[3], x)) return 0;
-  return (given(t[1]) ? 4 : 2) * backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1) * x.size * (int64_t)sizeof(float);
+  if (n != 14 || !as_rows(t[3], x)) return 0;
+  return ((given(t[1]) ? 4 : 2) + given(t[13])) * backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1, given(t[13])) * x.size * (int64_t)sizeof(float);
 }
 
-// dy, dy2, dsum, x (the sum), weight, weight2, mean, rstd -> dx, dweight, dbias, dweight2, dbias2.
+// dy, dy2, dsum, x (the sum), weight, weight2, mean, rstd -> dx, dweight, dbias, dweight2, dbias2, and
+// the sum of dx over the rows (optional).
 NEOX_API int neox_norm_backward(const neox_tensor *t, int n, void *scratch, size_t bytes,
                                 void *stream) {
-  NEOX_REQUIRE(n == 13, NEOX_WRONG_COUNT);
-  for (int i : {1, 2, 3, 4, 5, 8, 9, 10, 11, 12})
+  NEOX_REQUIRE(n == 14, NEOX_WRONG_COUNT);
+  for (int i : {1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13})
     NEOX_REQUIRE(!given(t[i]) || t[i].dtype == t[0].dtype, NEOX_WRONG_DTYPE);
   Rows x;
   NEOX_REQUIRE(as_rows(t[3], x), NEOX_WRONG_STRIDE);
@@ -294,6 +306,6 @@ NEOX_API int neox_norm_backward(const neox_tensor *t, int n, void *scratch, size
   NEOX_REQUIRE(!given(t[1]) || x.size <= LONGEST_OF_TWO, NEOX_TOO_LONG);
   NEOX_REQUIRE((int64_t)bytes >= neox_norm_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
   if (!x.count || !x.size) return NEOX_OK;
-  const int64_t blocks = backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1);
+  const int64_t blocks = backward_blocks(x.count, x.size, given(t[1]) ? 2 : 1, given(t[13]));
   NEOX_BY_TYPE(t[0].dtype, return backward<T>(t, (float *)scratch, blocks, (Stream)stream));
 }

@@ -16,7 +16,7 @@ from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
 from neox.ops.fp8 import MULTIPLE, Recipe, fp8_linear
 from neox.ops.gelu import bias_gelu
-from neox.ops.residual import residual_layer_norms
+from neox.ops.residual import Added, residual_layer_norms
 from neox.ops.rotary import Rotation, split_heads
 
 
@@ -30,6 +30,10 @@ class Linear(nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.product(x, self.bias)
+
+    def added(self, x: torch.Tensor) -> Added:
+        """A part of the residual sum, which gives the bias its gradient."""
+        return Added(self.product(x, None if self.bias is None else self.bias.detach()), self.bias)
 
     def product(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """With another bias than its own; a few rows (of a generation) do not pay in fp8."""
@@ -67,7 +71,7 @@ class Residual(NamedTuple):
     """The residual stream [b, s, h] as a sum not made yet: the next norm makes it in its pass."""
 
     x: torch.Tensor
-    added: tuple[torch.Tensor, ...] = ()
+    added: tuple[Added, ...] = ()
 
     def total(self) -> torch.Tensor:
         return residual_layer_norms(self.x, self.added, (), 0.0)[0]
@@ -109,7 +113,7 @@ class Attention(nn.Module):
         self.head_dim = spec.head_dim
         self.dropout = spec.attention_dropout
 
-    def forward(self, x: torch.Tensor, context: Context) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, context: Context) -> Added:
         """x [b, s, h] -> [b, s, h]."""
         batch, length, hidden = x.shape
         linear = self.query_key_value
@@ -121,8 +125,7 @@ class Attention(nn.Module):
             key, value = context.cache.extend(self.index, context.positions, key, value)
         dropout = self.dropout if self.training else 0.0
         seen = attention(query, key, value, visible=context.visible, dropout=dropout)
-        output: torch.Tensor = self.dense(seen.transpose(1, 2).reshape(batch, length, hidden))
-        return output
+        return self.dense.added(seen.transpose(1, 2).reshape(batch, length, hidden))
 
 
 class FeedForward(nn.Module):
@@ -132,10 +135,9 @@ class FeedForward(nn.Module):
         self.linear2 = Linear(spec.ffn_size, spec.hidden_size, bias=spec.mlp_bias)
         self.activation = spec.activation
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Added:
         wide = self.linear1.product(x, None)  # its bias joins it in the activation's pass
-        output: torch.Tensor = self.linear2(bias_gelu(wide, self.linear1.bias, self.activation))
-        return output
+        return self.linear2.added(bias_gelu(wide, self.linear1.bias, self.activation))
 
 
 class Layer(nn.Module):
@@ -160,12 +162,17 @@ class Layer(nn.Module):
             x, normal, other = stream.normed(first, second)
             return self._side_by_side(x, normal, other, context)
         x, normal = stream.normed(first)
-        seen: torch.Tensor = self.dropout(self.attention(normal, context))
+        seen = self._dropped(self.attention(normal, context))
         x, normal = Residual(x, (seen,)).normed(second)
-        return Residual(x, (self.dropout(self.mlp(normal)),))
+        return Residual(x, (self._dropped(self.mlp(normal)),))
 
     def _side_by_side(
         self, x: torch.Tensor, normal: torch.Tensor, other: torch.Tensor, context: Context
     ) -> Residual:
         seen, thought = self.attention(normal, context), self.mlp(other)
-        return Residual(x, (self.dropout(seen), self.dropout(thought)))
+        return Residual(x, (self._dropped(seen), self._dropped(thought)))
+
+    def _dropped(self, added: Added) -> Added:
+        if not (self.training and self.dropout.p):
+            return added
+        return Added(self.dropout(added.recorded()))

@@ -41,7 +41,7 @@ def bench(say: Callable[[str], None], device: torch.device) -> bool:
     """True if every kernel reaches its share and is not slower than torch.compile."""
     speed = copy_bandwidth(device)
     say(f"copy {speed / 1e12:.2f} TB/s; milliseconds:")
-    say(f"{'':30}   kernel    share  compiled     torch")
+    say(f"{'':34}   kernel    share  compiled     torch")
     good = True
     for case in cases(device):
         kernel = milliseconds(case.kernel)
@@ -53,7 +53,7 @@ def bench(say: Callable[[str], None], device: torch.device) -> bool:
         note = "" if enough else "  below its share"
         note += "" if kernel <= NOISE * compiled else "  SLOWER than torch.compile"
         good = good and not note
-        say(f"{case.name:30} {kernel:8.4f} {share:8.2f} {compiled:9.4f} {plain:9.4f}{note}")
+        say(f"{case.name:34} {kernel:8.4f} {share:8.2f} {compiled:9.4f} {plain:9.4f}{note}")
     return good
 
 
@@ -110,31 +110,31 @@ def _norms(make: Maker) -> Iterator[Timed]:
     for rows, size in ((16_384, 4096), (32_768, 2048), (65_536, 768)):
         x, a, b, dy, dy2, dsum = (make(rows, size) for _ in range(6))
         w, c, w2, c2 = (make(size) for _ in range(4))
-        mean, rstd = norm(x, [], [w], [c], 1e-5, False)[3:]
+        mean, rstd = norm(x, [], [], [w], [c], 1e-5, False)[3:]
         where, one = f"{rows}x{size}", _bytes(x)
         yield Timed(
             name=f"LayerNorm {where}", moved=2 * one,
-            kernel=partial(norm, x, [], [w], [c], 1e-5, False),
+            kernel=partial(norm, x, [], [], [w], [c], 1e-5, False),
             plain=partial(F.layer_norm, x, (size,), w, c),
         )  # fmt: skip
         yield Timed(
             name=f"RMSNorm {where}", moved=2 * one,
-            kernel=partial(norm, x, [], [w], [], 1e-5, True),
+            kernel=partial(norm, x, [], [], [w], [], 1e-5, True),
             plain=partial(F.rms_norm, x, (size,), w, 1e-5),
         )  # fmt: skip
         yield Timed(
             name=f"2 added, 2 norms {where}", moved=6 * one,
-            kernel=partial(norm, x, [a, b], [w, w2], [c, c2], 1e-5, False),
+            kernel=partial(norm, x, [a, b], [], [w, w2], [c, c2], 1e-5, False),
             plain=partial(_stream, x, a, b, w, c, w2, c2),
         )  # fmt: skip
         yield Timed(
             name=f"LayerNorm back {where}", moved=3 * one, backward=True,
-            kernel=partial(back, [dy], None, x, [w], mean, rstd, True),
+            kernel=partial(back, [dy], None, x, [w], mean, rstd, True, False),
             plain=partial(_norm_back, dy, x, w, c, mean, rstd),
         )  # fmt: skip
         yield Timed(
-            name=f"2 norms back {where}", moved=5 * one, backward=True,
-            kernel=partial(back, [dy, dy2], dsum, x, [w, w2], mean, rstd, True),
+            name=f"2 norms back, sums {where}", moved=5 * one, backward=True,
+            kernel=partial(back, [dy, dy2], dsum, x, [w, w2], mean, rstd, True, True),
             plain=partial(_two_norms_back, dy, dy2, dsum, x, w, w2, c, mean, rstd),
         )  # fmt: skip
 
@@ -160,7 +160,8 @@ def _two_norms_back(
     mean: Tensor, rstd: Tensor,
 ) -> object:  # fmt: skip
     one, two = _norm_back(dy, x, w, c, mean, rstd), _norm_back(dy2, x, w2, c, mean, rstd)
-    return one[0] + two[0] + dsum, *one[1:], *two[1:]
+    dx = one[0] + two[0] + dsum
+    return dx, dx.sum(dim=0), *one[1:], *two[1:]
 
 
 def _gelus(make: Maker) -> Iterator[Timed]:

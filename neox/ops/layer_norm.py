@@ -16,6 +16,7 @@ from neox.ops.library import Kernel, Launch, define, installed, wide
 LONGEST = (16_384, 8_192)  # elements of a row that the kernels hold: with one norm, with two
 Tensors = Sequence[torch.Tensor]
 Five = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Six = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 Maybe = torch.Tensor | None
 
 
@@ -24,14 +25,14 @@ def layer_norm(
 ) -> torch.Tensor:
     """(x - mean) / sqrt(variance + epsilon) x weight + bias; x [..., h], weight and bias [h]."""
     if kernel_fits(1, x, weight, bias):
-        return fused_norms(x, [], [(weight, bias)], epsilon)[1]
+        return fused_norms(x, [], [], [(weight, bias)], epsilon)[1]
     return F.layer_norm(x, weight.shape, weight, bias, epsilon)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
     """x / sqrt(mean of x^2 + epsilon) x weight."""
     if kernel_fits(1, x, weight):
-        y: torch.Tensor = torch.ops.neox.norm(x, [], [weight], [], epsilon, True)[1]
+        y: torch.Tensor = torch.ops.neox.norm(x, [], [], [weight], [], epsilon, True)[1]
         return y
     return F.rms_norm(x, weight.shape, weight, epsilon)
 
@@ -44,26 +45,36 @@ def kernel_fits(norms: int, x: torch.Tensor, *others: torch.Tensor) -> bool:
 def fused_norms(
     x: torch.Tensor,
     added: Tensors,
+    held: Tensors,
     pairs: Sequence[tuple[torch.Tensor, torch.Tensor]],
     epsilon: float,
 ) -> tuple[torch.Tensor, ...]:
-    """The sum of x and up to two more, and its norm by one or two pairs of weight and bias."""
+    """The sum of x and up to two more, and its norm by one or two pairs of weight and bias.
+
+    `held` are biases [h] that the added tensors hold already; they get their gradient here.
+    """
     weights, biases = [weight for weight, _ in pairs], [bias for _, bias in pairs]
-    total, *ys = torch.ops.neox.norm(x, list(added), weights, biases, epsilon, False)
+    total, *ys = torch.ops.neox.norm(x, list(added), list(held), weights, biases, epsilon, False)
     return (total if added else x, *ys[: len(pairs)])
 
 
 def layer_norm_reference(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
 ) -> torch.Tensor:
-    return norm_reference(x, [], [weight], [bias], epsilon, False)[1]
+    return norm_reference(x, [], [], [weight], [bias], epsilon, False)[1]
 
 
 # --- the operation: sum, y, y2, mean, rstd; what is not asked for is empty -----------------------
 
 
 def norm_reference(
-    x: torch.Tensor, added: Tensors, weights: Tensors, biases: Tensors, epsilon: float, rms: bool
+    x: torch.Tensor,
+    added: Tensors,
+    held: Tensors,
+    weights: Tensors,
+    biases: Tensors,
+    epsilon: float,
+    rms: bool,
 ) -> Five:
     total = wide(x)
     for part in added:
@@ -106,8 +117,9 @@ def norm_backward_reference(
     mean: torch.Tensor,
     rstd: torch.Tensor,
     biased: bool,
-) -> Five:
-    """dx, dweight, dbias, dweight2, dbias2.
+    sums_dx: bool,
+) -> Six:
+    """dx, dweight, dbias, dweight2, dbias2, and the sum of dx over the rows.
 
     With g the gradient of the normalised row: dx = (g - mean(g) - normal mean(g normal)) rstd;
     RMSNorm has no mean(g).
@@ -127,7 +139,8 @@ def norm_backward_reference(
     sums = [one for dy in dys for one in _weight_gradients(dy, normal, biased)]
     nothing = [x.new_empty(0) for _ in range(4 - len(sums))]
     dweight, dbias, dweight2, dbias2 = sums + nothing
-    return dx.to(x.dtype), dweight, dbias, dweight2, dbias2
+    down = dx.reshape(_rows(dx), dx.shape[-1]).sum(dim=0) if sums_dx else dx.new_empty(0)
+    return dx.to(x.dtype), dweight, dbias, dweight2, dbias2, down.to(x.dtype)
 
 
 def _weight_gradients(
@@ -139,7 +152,13 @@ def _weight_gradients(
 
 
 def _fake(
-    x: torch.Tensor, added: Tensors, weights: Tensors, biases: Tensors, epsilon: float, rms: bool
+    x: torch.Tensor,
+    added: Tensors,
+    held: Tensors,
+    weights: Tensors,
+    biases: Tensors,
+    epsilon: float,
+    rms: bool,
 ) -> Five:
     like = torch.empty_like(x, memory_format=torch.contiguous_format)
     rstd = x.new_empty(_rows(x), dtype=wide(x[..., :0]).dtype)
@@ -160,7 +179,8 @@ def _fake_backward(
     mean: torch.Tensor,
     rstd: torch.Tensor,
     biased: bool,
-) -> Five:
+    sums_dx: bool,
+) -> Six:
     size, second = x.shape[-1], len(weights) > 1
     return (
         torch.empty_like(x, memory_format=torch.contiguous_format),
@@ -168,6 +188,7 @@ def _fake_backward(
         x.new_empty(size if biased else 0),
         x.new_empty(size if second else 0),
         x.new_empty(size if second and biased else 0),
+        x.new_empty(size if sums_dx else 0),
     )
 
 
@@ -179,13 +200,14 @@ def _kernel(
     launch: Launch,
     x: torch.Tensor,
     added: Tensors,
+    held: Tensors,
     weights: Tensors,
     biases: Tensors,
     epsilon: float,
     rms: bool,
 ) -> Five:
     x = x.contiguous()
-    outputs = _fake(x, added, weights, biases, epsilon, rms)
+    outputs = _fake(x, added, held, weights, biases, epsilon, rms)
     total, y, y2, mean, rstd = outputs
     (weight, bias), (weight2, bias2) = (*_pairs(weights, biases), (None, None))[:2]
     launch(
@@ -205,8 +227,9 @@ def _kernel_backward(
     mean: torch.Tensor,
     rstd: torch.Tensor,
     biased: bool,
-) -> Five:
-    outputs = _fake_backward(dys, dsum, x, weights, mean, rstd, biased)
+    sums_dx: bool,
+) -> Six:
+    outputs = _fake_backward(dys, dsum, x, weights, mean, rstd, biased, sums_dx)
     dx, *sums = outputs
     if not rstd.numel():  # no row: nothing to launch, and sums of nothing
         for one in sums:
@@ -226,26 +249,27 @@ def _two(tensors: Tensors) -> tuple[Maybe, Maybe]:
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Five) -> None:
-    x, added, weights, biases, _, _ = inputs
+    x, added, held, weights, biases, _, _ = inputs
     total, _, _, mean, rstd = output
     ctx.save_for_backward(total if added else x, mean, rstd, *weights)
-    ctx.counts = len(added), len(weights), len(biases)
+    ctx.counts = len(added), len(held), len(weights), len(biases)
     ctx.set_materialize_grads(False)
 
 
 def _gradients(ctx: Any, dsum: Maybe, dy: Maybe, dy2: Maybe, *_: Maybe) -> tuple[object, ...]:
     x, mean, rstd, *weights = ctx.saved_tensors
-    added, count, biased = ctx.counts
+    added, held, count, biased = ctx.counts
     dys = [torch.zeros_like(x) if one is None else one for one in (dy, dy2)[:count]]
-    dx, *sums = torch.ops.neox.norm_backward(
-        dys, dsum if added else None, x, weights, mean, rstd, biased > 0
+    dx, *sums, down = torch.ops.neox.norm_backward(
+        dys, dsum if added else None, x, weights, mean, rstd, biased > 0, held > 0
     )
-    return dx, [dx] * added, sums[0::2][:count], sums[1::2][:biased], None, None
+    return dx, [dx] * added, [down] * held, sums[0::2][:count], sums[1::2][:biased], None, None
 
 
 define(
     "norm",
-    "(Tensor x, Tensor[] added, Tensor[] weights, Tensor[] biases, float epsilon, bool rms)"
+    "(Tensor x, Tensor[] added, Tensor[] held, Tensor[] weights, Tensor[] biases, float epsilon,"
+    " bool rms)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     reference=norm_reference,
     fake=_fake,
@@ -253,7 +277,7 @@ define(
 define(
     "norm_backward",
     "(Tensor[] dys, Tensor? dsum, Tensor x, Tensor[] weights, Tensor mean, Tensor rstd,"
-    " bool biased) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    " bool biased, bool sums_dx) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     reference=norm_backward_reference,
     fake=_fake_backward,
 )

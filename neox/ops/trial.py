@@ -167,14 +167,15 @@ def _norms(make: Maker) -> Iterator[Case]:
     for rows, size in ((5, 7), (130, 768), (1, 4096), (0, 64), (3, 1000), (9, 2048), (4, 8191)):
         x, w, b = make(rows, size), make(size), make(size)
         for added in ([], [make(rows, size)], [make(rows, size), make(rows, size)]):
-            yield _named("norm", make, x, added, [w], [b], 1e-5, False)
-        yield _named("norm", make, x, [], [w], [], 1e-5, True)
+            held = [make(size) for _ in added]
+            yield _named("norm", make, x, added, held, [w], [b], 1e-5, False)
+        yield _named("norm", make, x, [], [], [w], [], 1e-5, True)
         both, biases = [w, make(size)], [b, make(size)]
-        yield _named("norm", make, x, [make(rows, size)], both, biases, 1e-5, False)
-        yield _named("norm", make, unaligned(x), [], [unaligned(w)], [b], 1e-5, False)
-    yield _named("norm", make, make(2, 16_001), [], [make(16_001)], [], 1e-5, True)
+        yield _named("norm", make, x, [make(rows, size)], [make(size)], both, biases, 1e-5, False)
+        yield _named("norm", make, unaligned(x), [], [], [unaligned(w)], [b], 1e-5, False)
+    yield _named("norm", make, make(2, 16_001), [], [], [make(16_001)], [], 1e-5, True)
     # far from zero: the variance must not be a difference of large numbers
-    yield _named("norm", make, make(8, 512) + 30, [], [make(512)], [make(512)], 1e-5, False)
+    yield _named("norm", make, make(8, 512) + 30, [], [], [make(512)], [make(512)], 1e-5, False)
 
 
 def _gelus(make: Maker) -> Iterator[Case]:

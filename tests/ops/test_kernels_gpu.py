@@ -115,11 +115,11 @@ def large(make: trial.Maker, *shape: int) -> Tensor:
 
 def test_norm_of_many(make: trial.Maker) -> None:
     x, w, c = large(make, MORE_THAN_INT32 // 4096, 4096), make(4096), make(4096)
-    _, y, _, mean, rstd = ops.norm(x, [], [w], [c], 1e-5, False)
+    _, y, _, mean, rstd = ops.norm(x, [], [], [w], [c], 1e-5, False)
     alike(y[-3:], layer_norm.layer_norm_reference(x[-3:], w, c, 1e-5))
-    dx = ops.norm_backward([y], None, x, [w], mean, rstd, True)[0]
+    dx = ops.norm_backward([y], None, x, [w], mean, rstd, True, False)[0]
     short = layer_norm.norm_backward_reference(
-        [y[-3:]], None, x[-3:], [w], mean[-3:], rstd[-3:], True
+        [y[-3:]], None, x[-3:], [w], mean[-3:], rstd[-3:], True, False
     )
     alike(dx[-3:], short[0])
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neox.ops import adamw, cross_entropy, dropout, install, layer_norm, library, softmax, trial
+from neox.ops.residual import Added
 
 ops = torch.ops.neox
 
@@ -25,12 +26,17 @@ def key(seed: int = 3, offset: int = 1) -> Tensor:
 
 # operation -> a call of it in tensors that have gradients; what else it gives is left out
 CALLS: dict[str, tuple[Callable[..., object], tuple[Tensor, ...]]] = {
-    "norm": (lambda x, w, c: ops.norm(x, [], [w], [c], 1e-3, False)[1],
+    "norm": (lambda x, w, c: ops.norm(x, [], [], [w], [c], 1e-3, False)[1],
              (wide(3, 2, 5), wide(5), wide(5, seed=1))),
-    "RMSNorm": (lambda x, w: ops.norm(x, [], [w], [], 1e-3, True)[1], (wide(3, 5), wide(5))),
+    "RMSNorm": (lambda x, w: ops.norm(x, [], [], [w], [], 1e-3, True)[1], (wide(3, 5), wide(5))),
     "sum and two norms": (
-        lambda x, a, b, w, c, w2, c2: ops.norm(x, [a, b], [w, w2], [c, c2], 1e-3, False)[:3],
+        lambda x, a, b, w, c, w2, c2: ops.norm(x, [a, b], [], [w, w2], [c, c2], 1e-3, False)[:3],
         (wide(3, 5), wide(3, 5, seed=1), wide(3, 5, seed=2), wide(5), wide(5), wide(5), wide(5))),
+    "a bias in the sum": (
+        lambda x, a, h, w, c: ops.norm(x, [a + h.detach()], [h], [w], [c], 1e-3, False)[:2],
+        (wide(3, 2, 5), wide(3, 2, 5, seed=1), wide(5), wide(5, seed=1), wide(5, seed=2))),
+    "a bias, recorded": (
+        lambda a, h: Added(a + h.detach(), h).recorded() ** 2, (wide(3, 2, 5), wide(5))),
     "gelu_exact": (lambda x, b: ops.bias_gelu(x, b, "gelu_exact"), (wide(4, 5), wide(5))),
     "gelu_tanh": (lambda x, b: ops.bias_gelu(x, b, "gelu_tanh"), (wide(4, 5), wide(5))),
     "SwiGLU": (lambda x: ops.glu(x, "silu"), (wide(4, 6),)),
@@ -56,7 +62,7 @@ def test_gradients_by_finite_differences(name: str) -> None:
 @pytest.mark.parametrize(
     ("op", "arguments"),
     [
-        (ops.norm, (wide(4, 8), [wide(4, 8)], [wide(8)], [wide(8)], 1e-5, False)),
+        (ops.norm, (wide(4, 8), [wide(4, 8)], [wide(8)], [wide(8)], [wide(8)], 1e-5, False)),
         (ops.bias_gelu, (wide(4, 8), wide(8), "gelu_tanh")),
         (ops.glu, (wide(4, 8), "silu")),
         (ops.dropout_add, (wide(4, 8), wide(8), wide(4, 8), key(), 0.4)),
@@ -72,11 +78,11 @@ def test_torch_accepts_the_operation(op: object, arguments: tuple[object, ...]) 
 
 def test_norms_are_torchs() -> None:
     x, a, w, c = (wide(*shape).detach() for shape in ((3, 7), (3, 7), (7,), (7,)))
-    total, y = layer_norm.norm_reference(x, [a], [w], [c], 1e-5, False)[:2]
+    total, y = layer_norm.norm_reference(x, [a], [], [w], [c], 1e-5, False)[:2]
     torch.testing.assert_close(total, x + a)
     torch.testing.assert_close(y, F.layer_norm(x + a, (7,), w, c, 1e-5))
     torch.testing.assert_close(
-        layer_norm.norm_reference(x, [], [w], [], 1e-5, True)[1], F.rms_norm(x, (7,), w, 1e-5)
+        layer_norm.norm_reference(x, [], [], [w], [], 1e-5, True)[1], F.rms_norm(x, (7,), w, 1e-5)
     )
 
 
