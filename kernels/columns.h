@@ -11,7 +11,7 @@ template <typename T> struct Sums {
 // partial [matrix, parts, size] -> out[matrix] [size]; a block sums 32 columns of one.
 template <typename T>
 __global__ void __launch_bounds__(1024)
-    sum_parts(const float *partial, int64_t parts, int64_t size, const Sums<T> sums) {
+    sum_parts(const float *partial, int64_t parts, int64_t size, const __grid_constant__ Sums<T> sums) {
   T *out = sums.out[blockIdx.y];
   if (!out) return;
   partial += blockIdx.y * parts * size;

@@ -5,14 +5,14 @@
 
 namespace {
 
-constexpr int THREADS = 1024;
+constexpr int THREADS = 512;
+constexpr int RESIDENT = 2; // blocks of a multiprocessor: one computes while the other's row is on its way
 
 struct Best { // of a part of a row: the largest logit, and the sum of exp(x - largest)
   float largest, sum;
 };
 
-// Two chunks are on their way at a time.
-constexpr int FLYING = 2;
+constexpr int FLYING = 4; // chunks that a thread has on their way
 constexpr int STRIDE = THREADS * CHUNK;
 
 __device__ __forceinline__ void count_in(Best &best, const float (&x)[CHUNK]) {
@@ -79,7 +79,7 @@ __device__ void gradient(T *row, int words, int64_t target, float lse, float wei
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, RESIDENT)
     whole(T *logits, int64_t rows, int64_t stride, int words, const int64_t *targets,
           const float *weights, float *losses, float *lses, float z, bool vector) {
   for (int64_t at = blockIdx.x; at < rows; at += gridDim.x) {
@@ -119,9 +119,8 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 unsigned blocks_for(const Rows &rows, int bytes) {
-  const int64_t each = multiprocessors();
-  const bool two = 2 * each * rows.size * bytes < cache_bytes() / 5 * 3;
-  const int64_t blocks = two ? 2 * each : each;
+  const int64_t each = multiprocessors(), all = RESIDENT * each;
+  const int64_t blocks = all * rows.size * bytes < cache_bytes() / 5 * 3 ? all : each;
   return (unsigned)(rows.count < blocks ? rows.count : blocks);
 }
 

@@ -12,6 +12,69 @@ constexpr int64_t LONGEST_OF_TWO = THREADS * CHUNK * 2; // with two outputs, bac
 // Where this thread's c-th chunk of a row begins.
 __device__ __forceinline__ int chunk_at(int c) { return (c * blockDim.x + threadIdx.x) * CHUNK; }
 
+// Sum over this thread's elements of (x - mean)^2.
+template <int CHUNKS>
+__device__ __forceinline__ float off_by(const float (&x)[CHUNKS][CHUNK], float mean, int size) {
+  float squares = 0.0f;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) {
+    const int left = size - chunk_at(c);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++)
+      if (left >= CHUNK || i < left) squares += (x[c][i] - mean) * (x[c][i] - mean);
+  }
+  return squares;
+}
+
+// Of a row: its mean, and the sum of (x - mean)^2.
+struct Moments {
+  float mean, squares;
+};
+
+// Those of two halves of `count` elements each (Chan et al. 1979): no difference of large numbers.
+__device__ __forceinline__ Moments both(Moments a, Moments b, float count) {
+  const float apart = b.mean - a.mean;
+  return {0.5f * (a.mean + b.mean), a.squares + b.squares + apart * apart * 0.5f * count};
+}
+
+// All of the row's threads hold as many elements, so one trip through the block is enough.
+template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const float (&x)[CHUNKS][CHUNK], int size) {
+  float sum = 0.0f, count = CHUNKS * CHUNK;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
+  Moments m = {sum / count, 0.0f};
+  m.squares = off_by(x, m.mean, size);
+#pragma unroll
+  for (int lanes = 1; lanes < WARP; lanes *= 2) {
+    m = both(m, {SHUFFLE_XOR(m.mean, lanes), SHUFFLE_XOR(m.squares, lanes)}, count);
+    count *= 2.0f;
+  }
+  if (blockDim.x == WARP) return m;
+  __shared__ Moments of_warp[THREADS / WARP];
+  if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = m;
+  __syncthreads();
+  m = of_warp[0];
+  for (int warp = 1; warp < blockDim.x / WARP; warp++) { // those before, and one more
+    const float apart = of_warp[warp].mean - m.mean, share = 1.0f / (float)(warp + 1);
+    m.mean += apart * share;
+    m.squares += of_warp[warp].squares + apart * apart * count * (float)warp * share;
+  }
+  return m;
+}
+
+template <int CHUNKS> __device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size) {
+  if (size == (int)blockDim.x * CHUNKS * CHUNK) return moments_of_full(x, size);
+  float sum = 0.0f;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
+  const float mean = over_row<Sum>(sum, 0) / (float)size;
+  return {mean, over_row<Sum>(off_by(x, mean, size), 1)};
+}
+
 template <typename T> struct Forward {
   const T *x, *added, *added2, *weight, *bias, *weight2, *bias2;
   T *sum, *y, *y2;
@@ -51,26 +114,8 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
       store(a.sum + row * a.size, at, a.size, vector, x[c]);
     }
   }
-  float mean = 0.0f;
-  if (a.mean) {
-    float sum = 0.0f;
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum += x[c][i];
-    mean = over_row<Sum>(sum, 0) / (float)a.size;
-  }
-  float squares = 0.0f;
-#pragma unroll
-  for (int c = 0; c < CHUNKS; c++) {
-    const int left = a.size - chunk_at(c);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      const float centred = x[c][i] - mean;
-      if (left >= CHUNK || i < left) squares += centred * centred;
-    }
-  }
-  const float rstd = rsqrtf(over_row<Sum>(squares, 1) / (float)a.size + a.epsilon);
+  const Moments found = a.mean ? moments(x, a.size) : Moments{0.0f, over_row<Sum>(off_by(x, 0.0f, a.size), 0)};
+  const float mean = found.mean, rstd = rsqrtf(found.squares / (float)a.size + a.epsilon);
   const float shift = -mean * rstd;
   if (threadIdx.x == 0) {
     a.rstd[row] = rstd;

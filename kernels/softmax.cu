@@ -47,7 +47,7 @@ __device__ __forceinline__ uint64_t visible_chunk(const Shape &s, const uint8_t 
   return bytes;
 }
 
-template <typename T>
+template <typename T, bool MASKED>
 __global__ void __launch_bounds__(1024)
     softmax_forward(Shape s, const T *scores, T *out, float scale) {
   const int64_t row = my_row();
@@ -55,10 +55,14 @@ __global__ void __launch_bounds__(1024)
   const int limit = seen(s, row);
   const T *from = scores + row * s.keys;
   Packed<T> raw[CHUNKS];
+  uint64_t visible[CHUNKS];
   float x[CHUNKS][CHUNK], largest = -INFINITY;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
-    if (chunk_at(c) < limit) raw[c] = fetch(from, chunk_at(c), s.keys, s.vector);
+    if (chunk_at(c) < limit) {
+      raw[c] = fetch(from, chunk_at(c), s.keys, s.vector);
+      if constexpr (MASKED) visible[c] = visible_chunk(s, visible_row(s, row), chunk_at(c));
+    }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     const int left = limit - chunk_at(c); // of this chunk is seen
@@ -70,10 +74,9 @@ __global__ void __launch_bounds__(1024)
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) x[c][i] = i < left ? x[c][i] : -INFINITY;
     }
-    if (s.visible) {
-      const uint64_t bytes = visible_chunk(s, visible_row(s, row), chunk_at(c));
+    if constexpr (MASKED) {
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) x[c][i] = bytes >> (8 * i) & 0xff ? x[c][i] : -INFINITY;
+      for (int i = 0; i < CHUNK; i++) x[c][i] = visible[c] >> (8 * i) & 0xff ? x[c][i] : -INFINITY;
     }
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) largest = fmaxf(largest, x[c][i]);
@@ -186,8 +189,11 @@ NEOX_API int neox_softmax(const neox_tensor *t, int n, void *, size_t, void *str
   const dim3 block = block_for(s.keys);
   const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
   const float scale = (float)number(t[3]);
-  NEOX_BY_TYPE(t[0].dtype, softmax_forward<T><<<grid, block, 0, (Stream)stream>>>(
-                               s, pointer<T>(t[0]), pointer<T>(t[2]), scale));
+  const Stream on = (Stream)stream;
+  NEOX_BY_TYPE(
+      t[0].dtype,
+      if (s.visible) softmax_forward<T, true><<<grid, block, 0, on>>>(s, pointer<T>(t[0]), pointer<T>(t[2]), scale);
+      else softmax_forward<T, false><<<grid, block, 0, on>>>(s, pointer<T>(t[0]), pointer<T>(t[2]), scale));
   return launched();
 }
 

@@ -164,7 +164,9 @@ def _named(op: str, make: Maker, *arguments: Value, gradient: bool = True) -> Ca
 
 
 def _norms(make: Maker) -> Iterator[Case]:
-    for rows, size in ((5, 7), (130, 768), (1, 4096), (0, 64), (3, 1000), (9, 2048), (4, 8191)):
+    for rows, size in (
+        (5, 7), (130, 768), (1, 4096), (0, 64), (3, 1000), (9, 2048), (2, 6144), (4, 8191),
+    ):  # fmt: skip
         x, w, b = make(rows, size), make(size), make(size)
         for added in ([], [make(rows, size)], [make(rows, size), make(rows, size)]):
             held = [make(size) for _ in added]
@@ -175,7 +177,9 @@ def _norms(make: Maker) -> Iterator[Case]:
         yield _named("norm", make, unaligned(x), [], [], [unaligned(w)], [b], 1e-5, False)
     yield _named("norm", make, make(2, 16_001), [], [], [make(16_001)], [], 1e-5, True)
     # far from zero: the variance must not be a difference of large numbers
-    yield _named("norm", make, make(8, 512) + 30, [], [], [make(512)], [make(512)], 1e-5, False)
+    for size in (512, 2048):
+        far = make(8, size) + 30
+        yield _named("norm", make, far, [], [], [make(size)], [make(size)], 1e-5, False)
 
 
 def _gelus(make: Maker) -> Iterator[Case]:
