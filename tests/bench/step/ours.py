@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neox.config.derive import resolve
 from neox.config.load import load
@@ -18,17 +19,32 @@ from neox.train.session import Job, Session
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 VOCABULARY = 50_304  # of Pythia's shipped configs, padded
+WORDS, SUCCESSORS = 50_000, 32  # of the bench's corpus
+CHAINS = 8_192  # that are drawn side by side
 
 
 def write_corpus(prefix: Path, tokens: int) -> None:
-    """Text-like tokens: Zipf's frequencies, and every second token follows from the one before."""
+    """Tokens of which each has 32 likely successors, some words far more frequent than others.
+
+    A model learns the frequencies (6.6 nats) within some tens of steps and then, word by word, what
+    follows what (2.9 nats): a curve without a sudden step, where two curves cannot be compared.
+    """
     draw = np.random.default_rng(1)
-    first = np.minimum(draw.zipf(1.2, tokens // 2), 50_000) - 1
-    second = (first * 7_919 + 13) % 50_000
-    pairs = np.stack([first, second], axis=1).reshape(-1)
+    popular, likely = _zipf(WORDS), _zipf(SUCCESSORS)
+    follows = np.searchsorted(popular, draw.random((WORDS, SUCCESSORS))).astype(np.uint16)
+    here = np.searchsorted(popular, draw.random(CHAINS))
+    chains = np.empty((tokens // CHAINS, CHAINS), np.uint16)
+    for row in chains:
+        here = row[:] = follows[here, np.searchsorted(likely, draw.random(CHAINS))]
     with TokenFileWriter(prefix, np.dtype(np.uint16)) as file:
-        for document in np.array_split(pairs, max(1, tokens // 1_000)):
+        for document in np.array_split(chains.T.reshape(-1), max(1, tokens // 1_000)):
             file.add(document)
+
+
+def _zipf(words: int) -> NDArray[np.float64]:
+    """The running sum of probabilities that fall as 1 / rank."""
+    share: NDArray[np.float64] = np.cumsum(1 / np.arange(1, words + 1))
+    return share / share[-1]
 
 
 def resolved(
