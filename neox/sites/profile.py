@@ -326,7 +326,6 @@ class Toolchain(Frozen):
     kind: Literal["cuda", "rocm", "none"] = "none"  # none: the torch references run
     cc: str | None = None  # the compiler: nvcc, hipcc
     arch: tuple[str, ...] = ()  # sm_90, gfx90a
-    host: Literal["login", "compute"] = "login"  # where it is installed
 
 
 @frozen
