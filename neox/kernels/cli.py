@@ -1,6 +1,7 @@
 """`neox kernels build | list | test | bench`."""
 
 import argparse
+import getpass
 import importlib
 import os
 import sys
@@ -69,7 +70,19 @@ def _ordered(
         if site.toolchain.kind == "none":
             raise KernelError(f"{site.name} has no [toolchain]: the torch references run there")
         wanted, cc = wanted or site.toolchain.arch, cc or site.toolchain.cc
+        root = root or _store_of(site)
     return wanted, cc, root or store.default_root()
+
+
+def _store_of(site: Profile) -> Path | None:
+    """Where the site's jobs look; None where the profile says nothing of it."""
+    named = site.caches.kernels
+    if named is None:
+        return None
+    path = named.replace("{user}", getpass.getuser()).replace("{home}", str(Path.home()))
+    if "{" in path:
+        raise KernelError(f"{site.name} keeps its kernels in {path}: name that folder with --into")
+    return Path(path)
 
 
 def _list(asked: argparse.Namespace) -> int:
@@ -114,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     others = [verbs.add_parser(verb, help=text) for verb, text in texts.items()]
     for one in (making, *others):
         one.add_argument(
-            "--into", type=Path, metavar="DIR", help="the store (default: ~/.cache/neox/kernels)"
+            "--into",
+            type=Path,
+            metavar="DIR",
+            help="the store (default: the site's, $NEOX_KERNELS, or ~/.cache/neox/kernels)",
         )
     return parser

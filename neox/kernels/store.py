@@ -6,6 +6,7 @@ whole, unless a disk or a person damaged it, and then the digest says so.
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from neox.kernels.sources import Sources
 
 LIBRARY = "libneox.so"
 MANIFEST = "manifest.json"
+KERNEL_STORE = "NEOX_KERNELS"  # the variable that names the store: caches.kernels of a profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,8 @@ class Built:
 
 
 def default_root() -> Path:
-    return Path.home() / ".cache" / "neox" / "kernels"
+    named = os.environ.get(KERNEL_STORE)
+    return Path(named) if named else Path.home() / ".cache" / "neox" / "kernels"
 
 
 def digest_of(path: Path) -> str:

@@ -310,6 +310,8 @@ class Caches(Frozen):
     # of each node and job, for compiled kernels: Triton, Inductor, torch extensions, CUDA or MIOpen
     node: str | None = None
     shared: str | None = None  # for models and data of the Hugging Face hub, filled before the job
+    # where built fused kernels lie, which compute nodes can write; none: ~/.cache/neox/kernels
+    kernels: str | None = None
 
 
 @frozen

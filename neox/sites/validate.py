@@ -332,6 +332,10 @@ class _Checks:
             self.say("network.proxy", 'goes with access = "proxy"')
         if caches.node and "{job_id}" not in caches.node:
             self.say("caches.node", "holds {job_id}, or jobs on one node share what they compile")
+        home = self.profile.storage.get("home")
+        read_only = home is not None and home.compute_access != "rw"
+        if read_only and self.profile.toolchain.arch and not caches.kernels:
+            self.say("caches.kernels", "is needed: a job that builds kernels cannot write the home")
 
     def profilers(self) -> None:
         for name, profiler in self.profile.profilers.items():

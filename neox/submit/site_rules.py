@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from neox.kernels.store import KERNEL_STORE
 from neox.sites.profile import Gpu, Profile
 from neox.submit.layout import RankPlace
 from neox.submit.origin import site_origin
@@ -47,6 +48,9 @@ def _caches(site: Profile, names: Names) -> Iterator[Variable]:
     if site.caches.shared:
         origin = site_origin(site, "caches.shared")
         yield Variable(name="HF_HOME", value=word(site.caches.shared, names), origin=origin)
+    if site.caches.kernels:
+        origin = site_origin(site, "caches.kernels")
+        yield Variable(name=KERNEL_STORE, value=word(site.caches.kernels, names), origin=origin)
 
 
 def _proxy(site: Profile) -> Iterator[Variable]:

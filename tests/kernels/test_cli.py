@@ -31,12 +31,31 @@ def test_build_for_a_site_and_list(tools: Path, capsys: pytest.CaptureFixture[st
     assert line.endswith("  current")
 
 
+def test_the_store_of_a_site(
+    tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is built where the profile says is what its jobs find: they get the variable."""
+    profile = tools / "here.toml"
+    profile.write_text(
+        'schema = 1\nextends = "slurm"\n[toolchain]\nkind = "cuda"\ncc = "nvcc"\n'
+        f'arch = ["sm_90"]\n[caches]\nkernels = "{tools}/{{user}}/store"\n'
+    )
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert cli.main(["build", "--site", str(profile)]) == 0
+    assert len(list((tools / "ada" / "store").glob("*/manifest.json"))) == 1
+    monkeypatch.setenv("NEOX_KERNELS", f"{tools}/ada/store")
+    capsys.readouterr()
+    assert cli.main(["list"]) == 0
+    assert capsys.readouterr().out.endswith("  current\n")
+
+
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
         (["build"], "for which GPUs? say --arch sm_90 (or another), or --site SITE"),
         (["build", "--site", "local"], "local has no [toolchain]"),
         (["build", "--site", "nowhere"], "no site named 'nowhere'"),
+        (["build", "--site", "summit"], "summit keeps its kernels in /gpfs/alpine2/{account}/"),
         (["build", "--arch", "sm_90", "--cc", "/no/nvcc"], "/no/nvcc: no such compiler on PATH"),
         (["test", "--into", "/nowhere"], "torch sees no GPU"),
     ],

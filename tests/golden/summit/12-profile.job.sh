@@ -157,6 +157,7 @@ export NEOX_PROFILER # some launchers do not pass the PATH on
 # --- environment --------------------------------------------------------------------------------
 unset TMPDIR
 export NEOX_JOB_ID=$job_id
+export NEOX_KERNELS=/gpfs/alpine2/abc123/scratch/me/neox-kernels
 export OMP_NUM_THREADS=7
 
 # --- rendezvous: rank 0's host, and a port below the ephemeral range ----------------------------
