@@ -56,8 +56,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
         of_hidden, of_matrix = ctx.saved_tensors
         return (
-            None if of_hidden is None else of_hidden * gradient,
-            None if of_matrix is None else (of_matrix * gradient).to(ctx.dtype),
+            None if of_hidden is None else _scaled(of_hidden, gradient, of_hidden.dtype),
+            None if of_matrix is None else _scaled(of_matrix, gradient, ctx.dtype),
             None,
             None,
         )
@@ -67,6 +67,11 @@ def _chunks(hidden: torch.Tensor, matrix: torch.Tensor) -> list[slice]:
     rows = hidden.shape[0]
     size = chunk_rows(rows, matrix.shape[0], hidden.element_size())
     return [slice(at, min(at + size, rows)) for at in range(0, rows, size)]
+
+
+def _scaled(x: torch.Tensor, factor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """x times a scalar, rounded once, in one pass over memory."""
+    return torch.mul(x, factor, out=torch.empty_like(x, dtype=dtype))
 
 
 def _added(total: torch.Tensor | None, part: torch.Tensor) -> torch.Tensor:
