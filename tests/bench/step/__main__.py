@@ -26,6 +26,7 @@ from neox.models.shapes import parameter_shapes
 from neox.models.spec import ModelSpec
 from neox.ops.on_gpu import use_library
 from neox.parallel.mesh import single_process
+from neox.run.processes import leave
 from neox.train import corpus, settings
 from neox.train.schedules import learning_rate
 from tests.bench.step.contest import Contender, Steps, compete, enter, heat
@@ -54,7 +55,8 @@ CASES = {
     "160M": Case(config="pythia/160M", batch=32),
     "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
 }
-PEERS = ("fp8", "plain", "hf", "hf-eager")
+PEERS = ("zero1", "fp8", "plain", "hf", "hf-eager")
+ZERO_1 = ("engine=deepspeed", "zero_optimization={stage: 1}")
 FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 
 
@@ -99,6 +101,7 @@ class _Contest:
         self._config = self._resolved()
         self._spec: ModelSpec = model_spec(self._config)
         self._ours: OurStep | None = None
+        self._sharded: OurStep | None = None
         self._eight: OurStep | None = None
         self._plain_losses: list[torch.Tensor] = []
 
@@ -109,6 +112,8 @@ class _Contest:
             ("roofline", self._roofline, seconds),
             ("NeoX", self._neox, seconds),
         ]
+        if "zero1" in peers:
+            makers.append(("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds))
         if "fp8" in peers:
             makers.append(("NeoX, fp8", self._fp8, seconds))
         if "plain" in peers:
@@ -126,9 +131,10 @@ class _Contest:
         compete(contenders, self._asked.rounds)
         self._table(contenders)
         self._curves()
-        for ours in (self._ours, self._eight):
+        for ours in (self._ours, self._sharded, self._eight):
             if ours is not None:
                 ours.session.close()
+        leave()
 
     def _roofline(self) -> Steps:
         pieces = Roofline(self._spec, self._case.batch, self._case.length)
@@ -137,6 +143,10 @@ class _Contest:
     def _neox(self) -> Steps:
         self._ours = OurStep(self._config, self._folder)
         return self._ours.steps
+
+    def _zero_1(self) -> Steps:
+        self._sharded = OurStep(self._resolved(*ZERO_1), self._folder / "zero1")
+        return self._sharded.steps
 
     def _fp8(self) -> Steps:
         self._eight = OurStep(self._resolved(*FP8), self._folder / "fp8")

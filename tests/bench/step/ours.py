@@ -12,10 +12,12 @@ from neox.config.load import load
 from neox.config.run_config import RunConfig
 from neox.data.token_writer import TokenFileWriter
 from neox.monitor.record import EvaluationRecord, StepRecord
-from neox.parallel.mesh import single_process
 from neox.run.paths import RunPaths
+from neox.run.processes import join
+from neox.run.rank import read_rank
 from neox.train.loop import train
 from neox.train.session import Job, Session
+from neox.train.settings import is_native
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 VOCABULARY = 50_304  # of Pythia's shipped configs, padded
@@ -75,7 +77,8 @@ class OurStep:
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        mesh = single_process(torch.device("cuda", 0))
+        native = is_native(config, 1)
+        mesh = join(read_rank({}), torch.device("cuda", 0), alone_needs_group=not native)
         job = Job(
             config=config,
             config_texts={},
