@@ -86,33 +86,33 @@ template <typename T> struct Forward {
   bool vector;
 };
 
-template <typename T, int CHUNKS>
+template <typename T, int CHUNKS, bool ADDED>
 __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
   const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= a.rows) return; // a row of one warp, or of the whole block
   const bool vector = a.vector;
   float x[CHUNKS][CHUNK];
-  Packed<T> raw[CHUNKS];
+  Packed<T> raw[CHUNKS], one[CHUNKS], other[CHUNKS]; // all are on their way before any is needed
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-    raw[c] = fetch(a.x + row * a.stride, chunk_at(c), a.size, vector);
+  for (int c = 0; c < CHUNKS; c++) {
+    const int at = chunk_at(c);
+    raw[c] = fetch(a.x + row * a.stride, at, a.size, vector);
+    if constexpr (ADDED) one[c] = fetch(a.added + row * a.size, at, a.size, vector);
+    if (ADDED && a.added2) other[c] = fetch(a.added2 + row * a.size, at, a.size, vector);
+  }
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++) widen(x[c], raw[c]);
-  if (a.added) {
+  for (int c = 0; c < CHUNKS; c++) {
+    widen(x[c], raw[c]);
+    if constexpr (!ADDED) continue;
+    float second[CHUNK], third[CHUNK] = {};
+    widen(second, one[c]);
+    if (a.added2) widen(third, other[c]);
 #pragma unroll
-    for (int c = 0; c < CHUNKS; c++) {
-      const int at = chunk_at(c);
-      float other[CHUNK], third[CHUNK] = {};
-      load(other, a.added + row * a.size, at, a.size, vector);
-      if (a.added2) load(third, a.added2 + row * a.size, at, a.size, vector);
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) {
-        T rounded; // what is normalised is what the next layer reads
-        narrow(rounded, x[c][i] + other[i] + third[i]);
-        x[c][i] = wide(rounded);
-      }
-      store(a.sum + row * a.size, at, a.size, vector, x[c]);
-    }
+    for (int i = 0; i < CHUNK; i++) x[c][i] += second[i] + third[i];
+    Packed<T> rounded; // what is normalised is what the next layer reads
+    pack(rounded, x[c]);
+    widen(x[c], rounded);
+    store(a.sum + row * a.size, chunk_at(c), a.size, vector, x[c]);
   }
   const Moments found = a.mean ? moments(x, a.size) : Moments{0.0f, over_row<Sum>(off_by(x, 0.0f, a.size), 0)};
   const float mean = found.mean, rstd = rsqrtf(found.squares / (float)a.size + a.epsilon);
@@ -146,6 +146,10 @@ constexpr int resident(int chunks, int outputs, bool sums) {
   return chunks * outputs + sums == 1 ? 2 * THREADS : THREADS;
 }
 
+// Rows that a block has on their way: two where they fit the registers beside the sums.
+template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
+constexpr int ROWS_AHEAD = CHUNKS == 1 && sizeof(T) == 2 && OUTPUTS + SUMS > 1 ? 2 : 1;
+
 template <typename T> struct Backward {
   const T *dy, *dy2, *dsum, *x, *weight, *weight2;
   const float *mean, *rstd;
@@ -157,52 +161,55 @@ template <typename T> struct Backward {
   bool vector;
 };
 
+// All that the backward pass reads of one row.
+template <typename T, int CHUNKS, int OUTPUTS> struct Row {
+  Packed<T> x[CHUNKS], dy[OUTPUTS][CHUNKS], through[CHUNKS]; // the last: what reaches the sum from above
+  float mean, rstd;
+
+  __device__ __forceinline__ void fetch_from(const Backward<T> &a, int64_t row) {
+    const T *const incoming[2] = {a.dy, a.dy2};
+    mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++) {
+      const int at = chunk_at(c);
+      x[c] = fetch(a.x + row * a.stride, at, a.size, a.vector);
+#pragma unroll
+      for (int o = 0; o < OUTPUTS; o++)
+        dy[o][c] = fetch(incoming[o] + row * a.size, at, a.size, a.vector);
+      if (a.dsum) through[c] = fetch(a.dsum + row * a.size, at, a.size, a.vector);
+    }
+  }
+};
+
 // Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers, and
-// with SUMS that of dx, which is the gradient of a bias that stands in the residual sum. The next row is fetched before this one is reduced, so that memory never waits for arithmetic.
+// with SUMS that of dx, which is the gradient of a bias that stands in the residual sum. Rows are on
+// their way while others are reduced, so that memory does not wait for arithmetic.
 template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
 __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THREADS)
     norm_backward(Backward<T> a) {
   float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {}, down[CHUNKS][CHUNK] = {};
   const bool vector = a.vector;
-  const T *const incoming[2] = {a.dy, a.dy2};
-  const T *const weights[2] = {a.weight, a.weight2};
-  Packed<T> next_x[CHUNKS], next_dy[OUTPUTS][CHUNKS], weight[OUTPUTS][CHUNKS];
-#pragma unroll
-  for (int o = 0; o < OUTPUTS; o++)
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++) weight[o][c] = fetch(weights[o], chunk_at(c), a.size, vector);
+  const T *const weights[2] = {a.weight, a.weight2}; // of every row, so they come from the cache
   const float per_element = 1.0f / (float)a.size;
+  constexpr int AHEAD = ROWS_AHEAD<T, CHUNKS, OUTPUTS, SUMS>;
+  Row<T, CHUNKS, OUTPUTS> ahead[AHEAD];
   int turn = 0;
-  auto prefetch = [&](int64_t row) {
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++) {
-      const int at = chunk_at(c);
-      next_x[c] = fetch(a.x + row * a.stride, at, a.size, vector);
-#pragma unroll
-      for (int o = 0; o < OUTPUTS; o++)
-        next_dy[o][c] = fetch(incoming[o] + row * a.size, at, a.size, vector);
-    }
-  };
-  if (blockIdx.x < a.rows) prefetch(blockIdx.x);
-  for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
-    const float mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
-    Packed<T> through[CHUNKS]; // what reaches the residual sum from above, on its way meanwhile
-    if (a.dsum)
-#pragma unroll
-      for (int c = 0; c < CHUNKS; c++)
-        through[c] = fetch(a.dsum + row * a.size, chunk_at(c), a.size, vector);
+  auto reduce = [&](Row<T, CHUNKS, OUTPUTS> &here, int64_t row) {
+    const float mean = here.mean, rstd = here.rstd;
     float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK] = {}; // g: gradient of the normalised row
     float sums[2] = {0.0f, 0.0f};                       // of g, of g x normal
+    Packed<T> through[CHUNKS];
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
-      widen(normal[c], next_x[c]);
+      through[c] = here.through[c];
+      widen(normal[c], here.x[c]);
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) normal[c][i] = normal[c][i] * rstd - mean * rstd;
 #pragma unroll
       for (int o = 0; o < OUTPUTS; o++) {
         float w[CHUNK], dy[CHUNK]; // dy is zero beyond the row's end, and all that follows
-        widen(w, weight[o][c]);
-        widen(dy, next_dy[o][c]);
+        load(w, weights[o], chunk_at(c), a.size, vector);
+        widen(dy, here.dy[o][c]);
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) {
           g[c][i] += dy[i] * w[i];
@@ -216,7 +223,8 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THR
         sums[1] += g[c][i] * normal[c][i];
       }
     }
-    if (row + gridDim.x < a.rows) prefetch(row + gridDim.x);
+    const int64_t later = row + (int64_t)AHEAD * gridDim.x;
+    if (later < a.rows) here.fetch_from(a, later);
     over_row<Sum>(sums, turn++);
     const float mean_g = a.mean ? sums[0] * per_element : 0.0f, mean_gn = sums[1] * per_element;
 #pragma unroll
@@ -232,7 +240,18 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THR
       }
       store(a.dx + row * a.size, at, a.size, vector, dx);
     }
+  };
+#pragma unroll
+  for (int i = 0; i < AHEAD; i++) {
+    const int64_t row = blockIdx.x + (int64_t)i * gridDim.x;
+    if (row < a.rows) ahead[i].fetch_from(a, row);
   }
+  for (int64_t first = blockIdx.x; first < a.rows; first += (int64_t)AHEAD * gridDim.x)
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) {
+      const int64_t row = first + (int64_t)i * gridDim.x;
+      if (row < a.rows) reduce(ahead[i], row);
+    }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
@@ -264,6 +283,13 @@ int64_t backward_blocks(int64_t rows, int64_t size, int outputs, bool sums) {
   return rows < blocks ? rows : blocks;
 }
 
+template <typename T, bool ADDED>
+void launch_forward(const Forward<T> &a, int chunks, unsigned grid, dim3 block, Stream stream) {
+  if (chunks == 1) norm_forward<T, 1, ADDED><<<grid, block, 0, stream>>>(a);
+  else if (chunks == 3) norm_forward<T, 3, ADDED><<<grid, block, 0, stream>>>(a);
+  else norm_forward<T, 4, ADDED><<<grid, block, 0, stream>>>(a);
+}
+
 template <typename T> int forward(const neox_tensor *t, Stream stream) {
   Rows x;
   NEOX_REQUIRE(as_rows(t[0], x), NEOX_WRONG_STRIDE);
@@ -282,9 +308,8 @@ template <typename T> int forward(const neox_tensor *t, Stream stream) {
   const int threads = threads_for(x.size, chunks);
   const dim3 block(threads, threads == WARP ? 4 : 1);
   const unsigned grid = (unsigned)ceil_div(x.count, block.y);
-  if (chunks == 1) norm_forward<T, 1><<<grid, block, 0, stream>>>(a);
-  else if (chunks == 3) norm_forward<T, 3><<<grid, block, 0, stream>>>(a);
-  else norm_forward<T, 4><<<grid, block, 0, stream>>>(a);
+  if (a.added) launch_forward<T, true>(a, chunks, grid, block, stream);
+  else launch_forward<T, false>(a, chunks, grid, block, stream);
   return launched();
 }
 
