@@ -6,7 +6,6 @@ whole, unless a disk or a person damaged it, and then the digest says so.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from neox.kernels.sources import Sources
 
 LIBRARY = "libneox.so"
 MANIFEST = "manifest.json"
-KERNEL_STORE = "NEOX_KERNELS"  # the variable that names the store: caches.kernels of a profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,6 @@ class Built:
         if digest != self.manifest.sha256:
             return f"{self.library}: is half written or damaged"
         return None
-
-
-def default_root() -> Path:
-    named = os.environ.get(KERNEL_STORE)
-    return Path(named) if named else Path.home() / ".cache" / "neox" / "kernels"
 
 
 def digest_of(path: Path) -> str:

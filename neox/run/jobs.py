@@ -14,7 +14,7 @@ from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.kernels.errors import KernelError
-from neox.kernels.store import default_root
+from neox.kernels.place import default_root
 from neox.models.count import parameters
 from neox.ops.on_gpu import use_library
 from neox.run.exit_codes import ExitCode

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from neox.kernels.store import KERNEL_STORE
+from neox.kernels.place import KERNEL_STORE
 from neox.sites.profile import Gpu, Profile
 from neox.submit.layout import RankPlace
 from neox.submit.origin import site_origin

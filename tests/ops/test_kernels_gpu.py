@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from neox.kernels import store
 from neox.kernels.errors import KernelError
+from neox.kernels.place import default_root
 from neox.ops import cross_entropy, dropout, gelu, glu, layer_norm, rotary, softmax, trial
 from neox.ops.on_gpu import use_library
 
@@ -23,7 +23,7 @@ ops = torch.ops.neox
 def device() -> torch.device:
     gpu = torch.device("cuda", 0)
     try:
-        use_library(store.default_root(), gpu)
+        use_library(default_root(), gpu)
     except KernelError as error:
         pytest.skip(str(error))
     return gpu

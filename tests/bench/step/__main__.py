@@ -19,7 +19,7 @@ import torch
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 from neox.data.run_order import training_order
-from neox.kernels.store import default_root
+from neox.kernels.place import default_root
 from neox.models.count import flops_per_token
 from neox.models.init import draw
 from neox.models.shapes import parameter_shapes
