@@ -12,7 +12,7 @@ from neox.content import NotOnShelf, shelf_here
 from neox.kernels import architectures, store
 from neox.kernels.build import Order, build
 from neox.kernels.errors import KernelError
-from neox.kernels.place import default_root
+from neox.kernels.place import store_root
 from neox.kernels.sources import sources
 from neox.kernels.toolchain import Toolchain, toolchain_for
 from neox.run.exit_codes import ExitCode
@@ -72,7 +72,7 @@ def _ordered(
             raise KernelError(f"{site.name} has no [toolchain]: the torch references run there")
         wanted, cc = wanted or site.toolchain.arch, cc or site.toolchain.cc
         root = root or _store_of(site)
-    return wanted, cc, root or default_root()
+    return wanted, cc, root or store_root(os.environ)
 
 
 def _store_of(site: Profile) -> Path | None:
@@ -87,7 +87,7 @@ def _store_of(site: Profile) -> Path | None:
 
 
 def _list(asked: argparse.Namespace) -> int:
-    root = asked.into or default_root()
+    root = asked.into or store_root(os.environ)
     wanted = sources()
     there = store.built(root)
     if not there:
@@ -108,7 +108,7 @@ def _on_gpu(asked: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise KernelError(f"this Python has no {error.name}: run it with the engine's") from None
     run: Callable[[str, Path], bool] = on_gpu.main
-    good = run(asked.verb, asked.into or default_root())
+    good = run(asked.verb, asked.into or store_root(os.environ))
     return ExitCode.DONE if good else ExitCode.BUG
 
 

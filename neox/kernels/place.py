@@ -1,11 +1,11 @@
 """Where built libraries lie. Imports next to nothing, because every submission names the place."""
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 KERNEL_STORE = "NEOX_KERNELS"  # the variable that a job finds: caches.kernels of the profile
 
 
-def default_root() -> Path:
-    named = os.environ.get(KERNEL_STORE)
+def store_root(environ: Mapping[str, str]) -> Path:
+    named = environ.get(KERNEL_STORE)
     return Path(named) if named else Path.home() / ".cache" / "neox" / "kernels"

@@ -14,7 +14,7 @@ from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.kernels.errors import KernelError
-from neox.kernels.place import default_root
+from neox.kernels.place import store_root
 from neox.models.count import parameters
 from neox.ops.on_gpu import use_library
 from neox.run.exit_codes import ExitCode
@@ -139,7 +139,7 @@ def _use_kernels(config: RunConfig, device: torch.device) -> str:
     """Put the built kernels under the model's operations; where none fit, torch computes them."""
     stored = config.kernels.fused_kernels_build_path
     try:
-        library = use_library(Path(stored) if stored else default_root(), device)
+        library = use_library(Path(stored) if stored else store_root(os.environ), device)
     except KernelError as error:
         return f"kernels: torch's own, which are slower: {error}"
     return f"kernels: {library}"

@@ -1,5 +1,6 @@
 """The kernels on a GPU: against references, in CUDA graphs, past 2^31 elements."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from neox.kernels.errors import KernelError
-from neox.kernels.place import default_root
+from neox.kernels.place import store_root
 from neox.ops import cross_entropy, dropout, gelu, glu, layer_norm, rotary, softmax, trial
 from neox.ops.on_gpu import use_library
 
@@ -23,7 +24,7 @@ ops = torch.ops.neox
 def device() -> torch.device:
     gpu = torch.device("cuda", 0)
     try:
-        use_library(default_root(), gpu)
+        use_library(store_root(os.environ), gpu)
     except KernelError as error:
         pytest.skip(str(error))
     return gpu

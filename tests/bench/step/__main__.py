@@ -7,6 +7,7 @@ the same batches, so that the losses of both can be compared.
 """
 
 import argparse
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import torch
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
 from neox.data.run_order import training_order
-from neox.kernels.place import default_root
+from neox.kernels.place import store_root
 from neox.models.count import flops_per_token
 from neox.models.init import draw
 from neox.models.shapes import parameter_shapes
@@ -74,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
     parser.add_argument("case", nargs="+", choices=CASES)
     parser.add_argument(
-        "--kernels", type=Path, default=default_root(), help="where `neox kernels build` put them"
+        "--kernels",
+        type=Path,
+        default=store_root(os.environ),
+        help="where `neox kernels build` put them",
     )
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="which to run beside")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a window (default: 15)")
