@@ -19,6 +19,7 @@ from neox.run.exit_codes import ExitCode
 from neox.sites.load import load_site
 from neox.sites.problems import ProfileErrors
 from neox.sites.profile import Profile
+from neox.submit.places import Names, filled
 from neox.submit.runner import SystemRunner
 
 
@@ -80,9 +81,10 @@ def _store_of(site: Profile) -> Path | None:
     named = site.caches.kernels
     if named is None:
         return None
-    path = named.replace("{user}", getpass.getuser()).replace("{home}", str(Path.home()))
-    if "{" in path:
-        raise KernelError(f"{site.name} keeps its kernels in {path}: name that folder with --into")
+    user = Names(user=getpass.getuser(), home=Path.home(), account=None, cores_per_rank=1, gpus=0)
+    path = filled(named, user)
+    if path is None:
+        raise KernelError(f"{site.name} keeps its kernels in {named}: name that folder with --into")
     return Path(path)
 
 

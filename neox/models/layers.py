@@ -33,7 +33,11 @@ class Linear(nn.Linear):
 
     def added(self, x: torch.Tensor) -> Added:
         """A part of the residual sum, which gives the bias its gradient."""
-        return Added(self.product(x, None if self.bias is None else self.bias.detach()), self.bias)
+        return Added(self.unrecorded(x), self.bias)
+
+    def unrecorded(self, x: torch.Tensor) -> torch.Tensor:
+        """With the bias, whose gradient another pass makes."""
+        return self.product(x, None if self.bias is None else self.bias.detach())
 
     def product(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """With another bias than its own; a few rows (of a generation) do not pay in fp8."""
@@ -118,8 +122,7 @@ class Attention(nn.Module):
         batch, length, hidden = x.shape
         linear = self.query_key_value
         # split_heads gives the bias its gradient, together with the other two
-        bias = None if linear.bias is None else linear.bias.detach()
-        mixed = linear.product(x, bias).view(batch, length, self.heads, 3, self.head_dim)
+        mixed = linear.unrecorded(x).view(batch, length, self.heads, 3, self.head_dim)
         query, key, value = split_heads(mixed, linear.bias, context.rotation)
         if context.cache is not None and context.positions is not None:
             key, value = context.cache.extend(self.index, context.positions, key, value)
