@@ -84,6 +84,11 @@ def test_the_launch_line_of_a_whole_rank_container() -> None:
         ('[container]\nkind = "apptainer"', "container.image"),
         ('[network]\nproxy = "http://p:1"', 'goes with access = "proxy"'),
         ('[caches]\nnode = "/tmp/x"', "holds {job_id}"),
+        (
+            '[storage]\nhome = { path = "/home/{user}", compute_access = "ro" }\n'
+            '[toolchain]\nkind = "cuda"\ncc = "nvcc"\narch = ["sm_90"]',
+            "caches.kernels: is needed",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_named(tmp_path: Path, text: str, message: str) -> None:
