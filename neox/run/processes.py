@@ -103,6 +103,11 @@ def _init_group(rank: RankEnvironment, device: torch.device, times: Patience) ->
 
 def _not_reached(rank: RankEnvironment, times: Patience, error: Exception) -> str:
     where = f"{rank.master_addr}:{rank.master_port}"
+    if "EADDRINUSE" in str(error):
+        return (
+            f"the ranks cannot meet at {where}: another process on {socket.gethostname()} listens "
+            "on that port; it follows from the job's id, so the next job has another"
+        )
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return (
         f"rank {rank.rank} of {rank.world_size} on {socket.gethostname()} did not meet the others "

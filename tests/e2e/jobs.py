@@ -101,6 +101,8 @@ class Desk:
             return all(link["state"] == "ended" for link in self.links(run))
 
         wait_until(f"{run.name} ends", ended, seconds)
+        if run.links_log.exists():
+            print(run.links_log.read_text())  # with reasons: what a failing test shows
         return codes(run)
 
 

@@ -38,6 +38,13 @@ def test_a_rank_that_stays_alone_says_where_it_waited(number: int) -> None:
     assert exit_code(caught.value) == 75
 
 
+def test_a_port_that_is_taken_is_named_and_nobody_waits() -> None:
+    other = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    with pytest.raises(RendezvousError, match=f":{other.port}: another process on") as caught:
+        join(rank(0, other.port), torch.device("cpu"), alone_needs_group=True)
+    assert exit_code(caught.value) == 75
+
+
 def test_under_torchrun_rank_0_does_not_listen_itself() -> None:
     contract = {
         "RANK": "0",

@@ -37,6 +37,11 @@ class Places:
     port: int  # the first of PORTS
 
     @property
+    def first_job(self) -> int:
+        """Jobs of two beds on one machine must not meet at one port, which the id decides."""
+        return 1 + self.port // PORTS % 60 * 200  # ids count modulo 12,000 there
+
+    @property
     def conf(self) -> Path:
         return self.folder / "slurm.conf"
 
@@ -127,6 +132,7 @@ def _common(at: Places) -> str:
 ClusterName=bed
 SlurmctldHost={at.host}(127.0.0.1)
 SlurmctldPort={at.port}
+FirstJobId={at.first_job}
 SlurmUser={at.user}
 SlurmdUser={at.user}
 AuthType=auth/munge
