@@ -87,6 +87,8 @@ class TorchTrace:
     """torch's profiler: a trace for a viewer, and the dearest operators as a table."""
 
     def start(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # what was begun before belongs to no recorded step
         self._profile = torch.profiler.profile(activities=_activities(), record_shapes=True)
         self._profile.start()
 

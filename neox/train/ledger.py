@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from neox.monitor.record import Monitor, StepRecord
 from neox.run.failure import BadNumbers
 from neox.train.step import StepResult
@@ -12,30 +14,57 @@ BAD_STEPS_IN_A_ROW = 3
 OVERFLOWS_IN_A_ROW = 50  # a dynamic loss scale needs some; GPT-NeoX gives up here, too
 
 
+class Numbers:
+    """A step's result on its way to the host.
+
+    Reading waits for that step alone. `float(tensor)` would wait for all that the device was given
+    since, which is the next step: at its end the device would idle until it is given another.
+    """
+
+    def __init__(self, result: StepResult) -> None:
+        parts = torch.stack([result.loss, result.grad_norm, result.bad, result.stop])
+        self._here = parts.to("cpu", non_blocking=True)  # from a GPU, into pinned memory
+        self._arrived: torch.cuda.Event | None = None
+        if parts.is_cuda:
+            # blocking: the core is left to the loader meanwhile
+            self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def read(self) -> tuple[float, float, float, float]:
+        """Loss, gradient norm, bad ranks, ranks that were asked to stop."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        loss, norm, bad, stop = self._here.tolist()
+        return loss, norm, bad, stop
+
+
 @dataclass(kw_only=True)
 class Pending:
     """A step that was launched."""
 
     step: int
-    result: StepResult
+    numbers: Numbers
     lr: float
     loss_scale: float
     tokens: int
     data_seconds: float
     step_seconds: float = 0.0  # known when its turn of the loop ends
 
-    def read(self) -> StepRecord:
-        return StepRecord(
+    def read(self) -> tuple[StepRecord, bool]:
+        """What there is to know of it, and whether some rank was asked to stop."""
+        loss, norm, bad, stop = self.numbers.read()
+        record = StepRecord(
             step=self.step,
-            loss=float(self.result.loss),
-            grad_norm=float(self.result.grad_norm),
+            loss=loss,
+            grad_norm=norm,
             lr=self.lr,
-            bad=float(self.result.bad) > 0,
+            bad=bad > 0,
             loss_scale=self.loss_scale,
             tokens=self.tokens,
             data_seconds=self.data_seconds,
             step_seconds=self.step_seconds,
         )
+        return record, stop > 0
 
 
 class Ledger:
@@ -57,12 +86,11 @@ class Ledger:
         """
         stop = False
         while len(self._pending) > keep:
-            pending = self._pending.popleft()
-            record = pending.read()
+            record, asked = self._pending.popleft().read()
             for monitor in self._monitors:
                 monitor.on_step(record)
             self._guard(record)
-            stop |= float(pending.result.stop) > 0
+            stop |= asked
         return stop
 
     def _guard(self, record: StepRecord) -> None:

@@ -12,7 +12,7 @@ from neox.data.batch import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """Device scalars of one step, equal on all ranks; reading them waits for the step.
+    """Device scalars of one step, equal on all ranks; `ledger.Numbers` brings them to the host.
 
     All four come out of one all-reduce over the world; the loop reads them one step late.
     """

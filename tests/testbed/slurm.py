@@ -251,7 +251,7 @@ def _sbin(name: str) -> str:
 
 def _free_ports(count: int) -> int:
     """The first of `count` free ports in a row, below those that jobs meet at (20000 on)."""
-    start = 9000 + os.getpid() * count % 9000  # another row for each of the beds that start together
+    start = 9000 + os.getpid() * count % 9000  # beds that start together begin at rows of their own
     for first in range(start, start + 2000, count):
         if all(_is_free(port) for port in range(first, first + count)):
             return first
