@@ -26,6 +26,7 @@ from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import Trainee, evaluate, no_losses
+from neox.train.host_copy import HostCopy
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.optimizers import (
     Optimizer,
@@ -123,13 +124,14 @@ class DeepSpeedEngine:
             counts=self._zero.disjoint or self._mesh.data_rank == 0,
         )
         result = world_report(report, self._mesh, self._scale.value)
+        bad = HostCopy(result.bad)  # there before the update is done
         apply_verdict(
             self._optimizer, gradients, result, clip=self._clip, loss_scale=self._scale.value
         )
         set_rate(self._optimizer, lr)
         self._engine.step()
         if self._scale.dynamic:
-            self._scale.update(overflow=bool(result.bad > 0))
+            self._scale.update(overflow=bool(bad.read() > 0))
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:

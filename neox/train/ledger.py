@@ -4,38 +4,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from neox.monitor.record import Monitor, StepRecord
 from neox.run.failure import BadNumbers
-from neox.train.step import StepResult
+from neox.train.host_copy import HostCopy
 
 BAD_STEPS_IN_A_ROW = 3
 OVERFLOWS_IN_A_ROW = 50  # a dynamic loss scale needs some; GPT-NeoX gives up here, too
-
-
-class Numbers:
-    """A step's result on its way to the host.
-
-    Reading waits for that step alone. `float(tensor)` would wait for all that the device was given
-    since, which is the next step: at its end the device would idle until it is given another.
-    """
-
-    def __init__(self, result: StepResult) -> None:
-        parts = torch.stack([result.loss, result.grad_norm, result.bad, result.stop])
-        self._here = parts.to("cpu", non_blocking=True)  # from a GPU, into pinned memory
-        self._arrived: torch.cuda.Event | None = None
-        if parts.is_cuda:
-            # blocking: the core is left to the loader meanwhile
-            self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-            self._arrived.record()
-
-    def read(self) -> tuple[float, float, float, float]:
-        """Loss, gradient norm, bad ranks, ranks that were asked to stop."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        loss, norm, bad, stop = self._here.tolist()
-        return loss, norm, bad, stop
 
 
 @dataclass(kw_only=True)
@@ -43,7 +17,7 @@ class Pending:
     """A step that was launched."""
 
     step: int
-    numbers: Numbers
+    numbers: HostCopy  # of `StepResult.together`
     lr: float
     loss_scale: float
     tokens: int
@@ -52,7 +26,7 @@ class Pending:
 
     def read(self) -> tuple[StepRecord, bool]:
         """What there is to know of it, and whether some rank was asked to stop."""
-        loss, norm, bad, stop = self.numbers.read()
+        loss, norm, bad, stop = self.numbers.read().tolist()
         record = StepRecord(
             step=self.step,
             loss=loss,

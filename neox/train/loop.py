@@ -7,7 +7,8 @@ from typing import Protocol
 
 from neox.data.batch import Batch
 from neox.monitor.record import Monitor
-from neox.train.ledger import Ledger, Numbers, Pending
+from neox.train.host_copy import HostCopy
+from neox.train.ledger import Ledger, Pending
 from neox.train.schedules import Schedule, learning_rate
 from neox.train.step import Engine
 
@@ -68,7 +69,7 @@ def train(run: Run, first_step: int) -> Ended:
         step += 1
         pending = Pending(
             step=step,
-            numbers=Numbers(result),
+            numbers=HostCopy(result.together()),
             lr=rate,
             loss_scale=scale,
             tokens=run.tokens_per_step,

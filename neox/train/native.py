@@ -11,6 +11,7 @@ from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.engine_state import engine_state, restore_engine_state
 from neox.train.forward import Trainee, evaluate, no_losses
+from neox.train.host_copy import HostCopy
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.masters import Masters
 from neox.train.optimizers import (
@@ -69,10 +70,11 @@ class NativeEngine:
             loss_sum=loss_sum, weight=weight, stop=stop, gradients=gradients, counts=True
         )
         result = world_report(report, self._mesh, self._scale.value)
+        bad = HostCopy(result.bad)  # there before the update is done
         order = Order(rate=lr, clip=self._clip, loss_scale=self._scale.value)
         update(self._optimizer, self._masters, gradients, result, order)
         if self._scale.dynamic:
-            self._scale.update(overflow=bool(result.bad > 0))
+            self._scale.update(overflow=bool(bad.read() > 0))
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:

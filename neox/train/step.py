@@ -12,15 +12,19 @@ from neox.data.batch import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """Device scalars of one step, equal on all ranks; `ledger.Numbers` brings them to the host.
+    """Device scalars of one step, equal on all ranks.
 
-    All four come out of one all-reduce over the world; the loop reads them one step late.
+    All four come out of one all-reduce over the world; the loop reads a `HostCopy` one step late.
     """
 
     loss: torch.Tensor  # fp64: global sum of losses / global weight
     grad_norm: torch.Tensor  # fp64, before clipping
     bad: torch.Tensor  # ranks whose loss or gradient was not finite; if any, no weight changed
     stop: torch.Tensor  # number of ranks that were asked to stop
+
+    def together(self) -> torch.Tensor:
+        """[loss, grad_norm, bad, stop]"""
+        return torch.stack([self.loss, self.grad_norm, self.bad, self.stop])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from neox.parallel.mesh import single_process
 from neox.run.failure import BadNumbers
-from neox.train.ledger import Ledger, Numbers, Pending
+from neox.train.host_copy import HostCopy
+from neox.train.ledger import Ledger, Pending
 from neox.train.loss_scale import LossScale, LossScaleSpec
 from neox.train.native import NativeEngine
 from neox.train.optimizers import OptimizerSpec, decay_groups
@@ -128,9 +129,10 @@ def test_a_bad_step_changes_no_weight_and_the_next_good_one_does() -> None:
 
 
 def test_the_ledger_gives_up_after_bad_steps_in_a_row_only() -> None:
-    def numbers(bad: bool) -> Numbers:
+    def numbers(bad: bool) -> HostCopy:
         one = torch.ones((), dtype=torch.float64)
-        return Numbers(StepResult(loss=one, grad_norm=one, bad=one * bad, stop=one * 0))
+        result = StepResult(loss=one, grad_norm=one, bad=one * bad, stop=one * 0)
+        return HostCopy(result.together())
 
     def add(ledger: Ledger, step: int, bad: bool) -> None:
         ledger.add(
