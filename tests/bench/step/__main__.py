@@ -10,7 +10,7 @@ import argparse
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -99,15 +99,25 @@ def _about(library: Path) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Curve:
+    """The losses of all steps that a contender has taken so far."""
+
+    losses: Sequence[float | torch.Tensor]
+    steps: Steps
+
+    def to_its_end(self) -> list[float]:
+        self.steps(max(0, CURVE - len(self.losses)))
+        return [float(loss) for loss in self.losses[:CURVE]]
+
+
 class _Contest:
     def __init__(self, case: Case, prefix: Path, folder: Path, asked: argparse.Namespace) -> None:
         self._case, self._asked, self._prefix, self._folder = case, asked, prefix, folder
         self._config = self._resolved()
         self._spec: ModelSpec = model_spec(self._config)
-        self._ours: OurStep | None = None
-        self._sharded: OurStep | None = None
-        self._eight: OurStep | None = None
-        self._plain_losses: list[torch.Tensor] = []
+        self._sessions: list[OurStep] = []
+        self._curves: dict[str, Curve] = {}
 
     def run(self) -> None:
         print(f"\n{self._case}", flush=True)
@@ -134,10 +144,10 @@ class _Contest:
         heat(contenders[1], self._asked.warm_up)
         compete(contenders, self._asked.rounds)
         self._table(contenders)
-        self._curves()
-        for ours in (self._ours, self._sharded, self._eight):
-            if ours is not None:
-                ours.session.close()
+        self._compare("plain", "bf16")
+        self._compare("bf16", "fp8")
+        for ours in self._sessions:
+            ours.session.close()
         leave()
 
     def _roofline(self) -> Steps:
@@ -145,16 +155,19 @@ class _Contest:
         return _times(pieces.step)
 
     def _neox(self) -> Steps:
-        self._ours = OurStep(self._config, self._folder)
-        return self._ours.steps
+        return self._session("bf16", self._config)
 
     def _zero_1(self) -> Steps:
-        self._sharded = OurStep(self._resolved(*ZERO_1), self._folder / "zero1")
-        return self._sharded.steps
+        return self._session("zero1", self._resolved(*ZERO_1))
 
     def _fp8(self) -> Steps:
-        self._eight = OurStep(self._resolved(*FP8), self._folder / "fp8")
-        return self._eight.steps
+        return self._session("fp8", self._resolved(*FP8))
+
+    def _session(self, name: str, config: RunConfig) -> Steps:
+        ours = OurStep(config, self._folder / name)
+        self._sessions.append(ours)
+        self._curves[name] = Curve(ours.losses, ours.steps)
+        return ours.steps
 
     def _resolved(self, *more: str) -> RunConfig:
         case = self._case
@@ -173,11 +186,13 @@ class _Contest:
         batches, schedule = _batches(self._config, self._spec), settings.schedule(self._config)
         number = count()
 
-        def one() -> None:
-            loss = step.step(next(batches), learning_rate(schedule, next(number)))
-            self._plain_losses.append(loss)
+        losses: list[torch.Tensor] = []
 
-        return _times(one)
+        def one() -> None:
+            losses.append(step.step(next(batches), learning_rate(schedule, next(number))))
+
+        self._curves["plain"] = Curve(losses, _times(one))
+        return self._curves["plain"].steps
 
     def _hugging_face(self, compiled: bool) -> Steps:
         optimizer = settings.optimizer_spec(self._config)
@@ -204,25 +219,16 @@ class _Contest:
             )
             print(LINE.format(one.name, *numbers), flush=True)
 
-    def _curves(self) -> None:
-        if self._ours is None:
+    def _compare(self, one: str, other: str) -> None:
+        if one not in self._curves or other not in self._curves:
             return
-        if self._eight is not None:
-            _compare("bf16", self._ours.losses, "fp8", self._eight.losses)
-        if self._plain_losses:
-            plain = [float(loss) for loss in self._plain_losses]
-            _compare("plain", plain, "NeoX", self._ours.losses)
-
-
-def _compare(name: str, curve: list[float], other_name: str, other: list[float]) -> None:
-    steps = min(len(curve), len(other), CURVE)
-    apart = [abs(b / a - 1) for a, b in zip(curve[:steps], other[:steps], strict=True)]
-    print(
-        f"loss over the first {steps} steps: {name} {curve[0]:.4f} -> {curve[steps - 1]:.4f}, "
-        f"{other_name} {other[0]:.4f} -> {other[steps - 1]:.4f}; apart at most {max(apart):.2%}, "
-        f"on average {sum(apart) / steps:.2%}",
-        flush=True,
-    )
+        a, b = (self._curves[name].to_its_end() for name in (one, other))
+        apart = [abs(y / x - 1) for x, y in zip(a, b, strict=True)]
+        print(
+            f"loss over {CURVE} steps: {one} {a[0]:.4f} -> {a[-1]:.4f}, {other} {b[0]:.4f} -> "
+            f"{b[-1]:.4f}; apart at most {max(apart):.2%}, on average {sum(apart) / CURVE:.2%}",
+            flush=True,
+        )
 
 
 def _times(one: Callable[[], object]) -> Steps:
