@@ -145,6 +145,8 @@ NEOX_API int neox_adamw(const neox_tensor *t, int n, void *, size_t, void *strea
     return launch<f16, float, float>(first, count, s, on);
   if (moment == NEOX_F32 && low == NEOX_BF16 && grad == NEOX_BF16)
     return launch<bf16, bf16, float>(first, count, s, on);
+  if (moment == NEOX_F32 && low == NEOX_F16 && grad == NEOX_F16)
+    return launch<f16, f16, float>(first, count, s, on);
   if (moment == NEOX_BF16 && low == NEOX_BF16 && grad == NEOX_F32)
     return launch<bf16, float, bf16>(first, count, s, on);
   if (moment == NEOX_BF16 && low == NEOX_BF16 && grad == NEOX_BF16)

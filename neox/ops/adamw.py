@@ -21,6 +21,7 @@ COMPILED = frozenset(
         (torch.bfloat16, torch.float32, torch.float32),
         (torch.float16, torch.float32, torch.float32),
         (torch.bfloat16, torch.bfloat16, torch.float32),
+        (torch.float16, torch.float16, torch.float32),
         (torch.bfloat16, torch.float32, torch.bfloat16),
         (torch.bfloat16, torch.bfloat16, torch.bfloat16),
     }
