@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from neox.kernels.sources import Sources
 from neox.kernels.store import LIBRARY, Built, Manifest, built, digest_of, write_manifest
 from neox.kernels.toolchain import Toolchain
 from neox.submit.refusal import SchedulerError
-from neox.submit.runner import Finished, Runner
+from neox.submit.runner import NOTHING, Finished, Runner
 
 COMPILE_SECONDS = 1800.0
 STALE_SECONDS = 86_400.0  # a draft untouched for a day has no builder any more
@@ -63,7 +64,8 @@ def build(
     except OSError as error:
         raise KernelError(f"{order.root}: {error.strerror}; choose another with --into") from None
     try:
-        _compile(order, runner, draft, say)
+        with tempfile.TemporaryDirectory(prefix="neox-kernels-") as scratch:
+            _compile(order, runner, draft, {"TMPDIR": scratch}, say)
         _describe(order, draft, compiler)
         return _publish(draft, folder, say)
     except OSError as error:
@@ -99,19 +101,25 @@ def _published(folder: Path) -> Built | None:
     return found if found is not None and found.damage is None else None
 
 
-def _compile(order: Order, runner: Runner, draft: Path, say: Callable[[str], None]) -> None:
+def _compile(
+    order: Order,
+    runner: Runner,
+    draft: Path,
+    extra: Mapping[str, str],  # hipcc leaves an empty folder for every file in TMPDIR
+    say: Callable[[str], None],
+) -> None:
     began = time.monotonic()
 
     def one(unit: Path) -> Path:
         out = draft / f"{unit.stem}.o"
-        _run(runner, order.toolchain.compile(unit, out, order.architectures))
+        _run(runner, order.toolchain.compile(unit, out, order.architectures), extra)
         return out
 
     # the slowest first would be best, and the largest file is nearly always the slowest
     units = sorted(order.sources.units, key=lambda unit: -unit.stat().st_size)
     with ThreadPoolExecutor(max_workers=order.at_once) as pool:
         objects = tuple(pool.map(one, units))
-    _run(runner, order.toolchain.link(objects, draft / LIBRARY, order.architectures))
+    _run(runner, order.toolchain.link(objects, draft / LIBRARY, order.architectures), extra)
     for path in objects:
         path.unlink()
     names = ", ".join(order.architectures)
@@ -169,9 +177,9 @@ def _sweep(root: Path) -> None:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _run(runner: Runner, argv: tuple[str, ...]) -> Finished:
+def _run(runner: Runner, argv: tuple[str, ...], extra: Mapping[str, str] = NOTHING) -> Finished:
     try:
-        done = runner.run(argv, timeout=COMPILE_SECONDS)
+        done = runner.run(argv, timeout=COMPILE_SECONDS, extra=extra)
     except SchedulerError as error:
         raise KernelError(str(error)) from None
     if done.code == 0:

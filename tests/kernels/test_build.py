@@ -1,6 +1,7 @@
 """Building, with a stand-in for the compiler: what is published, and what goes wrong."""
 
 import errno
+import tempfile
 import threading
 from pathlib import Path
 
@@ -73,6 +74,18 @@ def test_other_sources_and_other_gpus_are_libraries_of_their_own(
     made(ordered(changed, root, "sm_80"), tmp_path / "tools")
     assert len(built(root)) == 3
     assert fitting(root, "sm_90", changed).manifest.architectures == ("sm_90",)
+
+
+def test_what_compilers_leave_in_tmpdir_goes(
+    tmp_path: Path, shelf: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    extra = f'[ "${{TMPDIR%/*}}" = {temporary} ] && mkdir -p "$TMPDIR/left-$$"'
+    fake_nvcc(tmp_path / "tools", extra=f"{extra} || exit 9")
+    made(ordered(shelf, tmp_path / "store"), tmp_path / "tools")
+    assert list(temporary.iterdir()) == []
 
 
 def test_two_builders_at_once(tmp_path: Path, shelf: Sources) -> None:
