@@ -1,23 +1,28 @@
 """What products in fp8 ask of the rest of a config."""
 
+from collections.abc import Iterator
+
 from neox.config.derive import Findings
 from neox.config.run_config import RunConfig
 
-SWITCHES = ("te_mha", "te_layernorm_mlp", "te_columnparallel", "te_rowparallel")
+# the linear layers that TransformerEngine's module of each switch would compute in fp8
+SWITCHES = {
+    "te_mha": ("query_key_value", "dense"),
+    "te_layernorm_mlp": ("linear1", "linear2"),
+    "te_columnparallel": ("query_key_value", "linear1"),
+    "te_rowparallel": ("dense", "linear2"),
+}
 MULTIPLE = 16  # of every side of a matrix, as the tensor cores want them
 
 
+def asked_switches(config: RunConfig) -> Iterator[str]:
+    return (name for name in SWITCHES if getattr(config.kernels, name))
+
+
 def _fp8(config: RunConfig, findings: Findings) -> None:
-    kernels = config.kernels
-    asked = (
-        kernels.te_mha,
-        kernels.te_layernorm_mlp,
-        kernels.te_columnparallel,
-        kernels.te_rowparallel,
-    )
-    if not any(asked):
+    switch = next(asked_switches(config), None)
+    if switch is None:
         return
-    switch = SWITCHES[asked.index(True)]
     if config.precision.precision not in ("bfloat16", "fp16"):
         message = "products in fp8 give bf16 or fp16; say precision: bfloat16"
         findings.add(switch, message)

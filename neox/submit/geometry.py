@@ -83,17 +83,23 @@ def geometry_problems(
 
 
 def _tensor_problem(config: RunConfig, parts: Division, ranks_per_node: int) -> Problem:
-    where = origin_of(config, "model_parallel_size")
     heads = config.model.num_attention_heads or 0
     sizes = [n for n in range(1, ranks_per_node + 1) if ranks_per_node % n == 0 and heads % n == 0]
     return Problem(
         about="tensor",
         text=(
-            f"model_parallel_size={parts.tensor} ({where}) does not divide the {ranks_per_node} "
-            f"ranks of a node, so tensor groups would span nodes; use model_parallel_size="
+            f"{_said(config, 'model_parallel_size', parts.tensor)} does not divide the "
+            f"{ranks_per_node} ranks of a node, so tensor groups would span nodes; use "
+            "model_parallel_size="
             f"{' or '.join(str(size) for size in sizes)}"
         ),
     )
+
+
+def _said(config: RunConfig, name: str, value: object) -> str:
+    """The value with its origin, which is the same words when it came from the command line."""
+    said, where = f"{name}={value}", str(origin_of(config, name))
+    return said if where == said else f"{said} ({where})"
 
 
 def _batch_problem(
@@ -105,8 +111,8 @@ def _batch_problem(
         factors.append(f"micro batch {parts.micro_batch}")
     if parts.accumulation:
         factors.append(f"accumulation {parts.accumulation}")
-    where = origin_of(config, "train_batch_size")
-    text = f"train_batch_size={parts.batch} ({where}) does not divide by {' x '.join(factors)}"
+    said = _said(config, "train_batch_size", parts.batch)
+    text = f"{said} does not divide by {' x '.join(factors)}"
     remedies = node_remedies(parts, request, nodes, ranks_per_node)
     return Problem(about="batch", text=text, remedies=remedies)
 

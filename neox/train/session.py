@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from neox.config.kernel_rules import SWITCHES
 from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
@@ -81,10 +82,7 @@ def _require_fp8(device: torch.device) -> None:
     found = torch.cuda.get_device_capability(device)
     if torch.version.hip is not None or found < CAPABILITY:
         name = torch.cuda.get_device_name(device)
-        message = (
-            f"te_mha, te_layernorm_mlp, te_columnparallel, te_rowparallel: {name} multiplies no "
-            "fp8; leave them out"
-        )
+        message = f"{', '.join(SWITCHES)}: {name} multiplies no fp8; leave them out"
         raise ConfigErrors([problem_at(None, message)])
 
 

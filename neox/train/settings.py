@@ -1,5 +1,6 @@
 """From the typed config to what the engines, the schedule and the data take."""
 
+from neox.config.kernel_rules import SWITCHES, asked_switches
 from neox.config.run_config import RunConfig
 from neox.data.loader import Geometry
 from neox.ops.fp8 import Recipe
@@ -85,15 +86,8 @@ def recompute_layers(config: RunConfig) -> int:
 
 
 def fp8_layers(config: RunConfig) -> frozenset[str]:
-    """Linear layers that TransformerEngine's module would compute in fp8, by their own names."""
-    kernels = config.kernels
-    asked = {
-        "query_key_value": kernels.te_mha or kernels.te_columnparallel,
-        "dense": kernels.te_mha or kernels.te_rowparallel,
-        "linear1": kernels.te_layernorm_mlp or kernels.te_columnparallel,
-        "linear2": kernels.te_layernorm_mlp or kernels.te_rowparallel,
-    }
-    return frozenset(name for name, wanted in asked.items() if wanted)
+    """The linear layers that compute in fp8, by their own names."""
+    return frozenset(name for switch in asked_switches(config) for name in SWITCHES[switch])
 
 
 def fp8_recipe(config: RunConfig) -> Recipe:

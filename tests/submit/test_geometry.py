@@ -37,6 +37,12 @@ def test_a_node_count_that_does_not_divide_the_batch(nodes: int) -> None:
         plan(ask("frontier"), nodes=int(count), seconds=7200)
 
 
+def test_a_batch_of_the_command_line_is_said_once() -> None:
+    text = refused(ask("frontier", overrides=("train_batch_size=100",)), nodes=12)
+    assert text.count("train_batch_size") == 1
+    assert "train_batch_size=100 does not divide by 12 data ranks" in text
+
+
 def test_summit_has_six_ranks_so_twelve_nodes_do_not_divide() -> None:
     assert SUGGESTED.findall(refused(ask("summit"), nodes=12)) == ["8", "16"]
 
