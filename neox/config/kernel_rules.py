@@ -1,26 +1,26 @@
 """What products in fp8 ask of the rest of a config."""
 
-from collections.abc import Iterator
-
 from neox.config.derive import Findings
 from neox.config.run_config import RunConfig
 
-# the linear layers that TransformerEngine's module of each switch would compute in fp8
-SWITCHES = {
-    "te_mha": ("query_key_value", "dense"),
-    "te_layernorm_mlp": ("linear1", "linear2"),
-    "te_columnparallel": ("query_key_value", "linear1"),
-    "te_rowparallel": ("dense", "linear2"),
-}
 MULTIPLE = 16  # of every side of a matrix, as the tensor cores want them
 
 
-def asked_switches(config: RunConfig) -> Iterator[str]:
-    return (name for name in SWITCHES if getattr(config.kernels, name))
+def fp8_switches(config: RunConfig) -> dict[str, tuple[str, str]]:
+    """Those that are on, each with the linear layers that TransformerEngine's module would compute
+    in fp8."""
+    kernels = config.kernels
+    switches = (
+        ("te_mha", kernels.te_mha, ("query_key_value", "dense")),
+        ("te_layernorm_mlp", kernels.te_layernorm_mlp, ("linear1", "linear2")),
+        ("te_columnparallel", kernels.te_columnparallel, ("query_key_value", "linear1")),
+        ("te_rowparallel", kernels.te_rowparallel, ("dense", "linear2")),
+    )
+    return {name: layers for name, on, layers in switches if on}
 
 
 def _fp8(config: RunConfig, findings: Findings) -> None:
-    switch = next(asked_switches(config), None)
+    switch = next(iter(fp8_switches(config)), None)
     if switch is None:
         return
     if config.precision.precision not in ("bfloat16", "fp16"):

@@ -51,8 +51,7 @@ class StepLog:
         good = [record.loss for record in records if not record.bad]
         loss = sum(good) / len(good) if good else math.nan
         data = sum(record.data_seconds for record in records)
-        step = sum(record.step_seconds for record in records)
-        seconds = max(data + step, 1e-9)
+        seconds = max(sum(record.seconds for record in records), 1e-9)
         tokens = sum(record.tokens for record in records) / seconds
         full, causal = (
             tokens / self._ranks * flops / 1e12 for flops in (self._flops.full, self._flops.causal)

@@ -13,13 +13,12 @@ class StepRecord:
     bad: bool  # not finite: no weight changed
     loss_scale: float
     tokens: int  # of the step, over all ranks
-    data_seconds: float  # waiting for the batch
-    step_seconds: float  # everything after
+    seconds: float  # all of it
+    data_seconds: float  # the host's wait for the batch
 
     @property
     def tokens_per_second(self) -> float:
-        seconds = self.data_seconds + self.step_seconds
-        return self.tokens / seconds if seconds > 0 else 0.0
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

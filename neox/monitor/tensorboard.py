@@ -18,8 +18,8 @@ class TensorBoard:
             "train/grad_norm": record.grad_norm,
             "train/lr": record.lr,
             "time/tokens_per_second": record.tokens_per_second,
+            "time/step_seconds": record.seconds,
             "time/data_seconds": record.data_seconds,
-            "time/step_seconds": record.step_seconds,
         }
         for name, value in values.items():
             self._add(name, value, record.step)

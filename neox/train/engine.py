@@ -124,14 +124,14 @@ class DeepSpeedEngine:
             counts=self._zero.disjoint or self._mesh.data_rank == 0,
         )
         result = world_report(report, self._mesh, self._scale.value)
-        bad = HostCopy(result.bad)  # there before the update is done
+        verdict = HostCopy(result.bad) if self._scale.dynamic else None  # read while it updates
         apply_verdict(
             self._optimizer, gradients, result, clip=self._clip, loss_scale=self._scale.value
         )
         set_rate(self._optimizer, lr)
         self._engine.step()
-        if self._scale.dynamic:
-            self._scale.update(overflow=bool(bad.read() > 0))
+        if verdict is not None:
+            self._scale.update(overflow=bool(verdict.read() > 0))
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:

@@ -1,5 +1,7 @@
 """Numbers of the device, read without waiting for what it was given to do after them."""
 
+import time
+
 import torch
 
 
@@ -12,6 +14,7 @@ class HostCopy:
 
     def __init__(self, numbers: torch.Tensor) -> None:
         self._here = numbers.to("cpu", non_blocking=True)  # from a GPU, into pinned memory
+        self.arrived_at = time.perf_counter()  # a GPU's numbers: as soon as somebody has seen them
         self._arrived: torch.cuda.Event | None = None
         if numbers.is_cuda:
             # blocking: the core is left to the loader meanwhile
@@ -22,4 +25,5 @@ class HostCopy:
         """Waits until the numbers are there."""
         if self._arrived is not None:
             self._arrived.synchronize()
+            self.arrived_at = time.perf_counter()
         return self._here

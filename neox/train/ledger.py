@@ -1,5 +1,6 @@
 """Steps whose numbers were not read yet. They are read one step late, so that no rank waits."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ BAD_STEPS_IN_A_ROW = 3
 OVERFLOWS_IN_A_ROW = 50  # a dynamic loss scale needs some; GPT-NeoX gives up here, too
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pending:
     """A step that was launched."""
 
@@ -21,11 +22,15 @@ class Pending:
     lr: float
     loss_scale: float
     tokens: int
+    began: float  # by `time.perf_counter`, before its batch was asked for
     data_seconds: float
-    step_seconds: float = 0.0  # known when its turn of the loop ends
 
-    def read(self) -> tuple[StepRecord, bool]:
-        """What there is to know of it, and whether some rank was asked to stop."""
+    def read(self, last_end: float) -> tuple[StepRecord, bool]:
+        """What there is to know of it, and whether some rank was asked to stop.
+
+        It took from the end of the step before; where a save or an evaluation lay between, from
+        its own beginning.
+        """
         loss, norm, bad, stop = self.numbers.read().tolist()
         record = StepRecord(
             step=self.step,
@@ -35,8 +40,8 @@ class Pending:
             bad=bad > 0,
             loss_scale=self.loss_scale,
             tokens=self.tokens,
+            seconds=self.numbers.arrived_at - max(self.began, last_end),
             data_seconds=self.data_seconds,
-            step_seconds=self.step_seconds,
         )
         return record, stop > 0
 
@@ -49,6 +54,7 @@ class Ledger:
         self._patience = patience
         self._pending: deque[Pending] = deque()
         self._bad_in_a_row = 0
+        self._last_end = -math.inf
 
     def add(self, pending: Pending) -> None:
         self._pending.append(pending)
@@ -60,7 +66,9 @@ class Ledger:
         """
         stop = False
         while len(self._pending) > keep:
-            record, asked = self._pending.popleft().read()
+            pending = self._pending.popleft()
+            record, asked = pending.read(self._last_end)
+            self._last_end = pending.numbers.arrived_at
             for monitor in self._monitors:
                 monitor.on_step(record)
             self._guard(record)

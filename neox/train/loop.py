@@ -61,23 +61,24 @@ def train(run: Run, first_step: int) -> Ended:
     while step < run.total_steps and not stopped:
         began = time.perf_counter()
         batches = next(run.batches)
-        fetched = time.perf_counter()
+        data_seconds = time.perf_counter() - began
         rate = learning_rate(run.schedule, step)
         run.prepare_step(step)
         scale = run.engine.loss_scale
         result = run.engine.step(batches, lr=rate, stop=run.stop_asked())
         step += 1
-        pending = Pending(
-            step=step,
-            numbers=HostCopy(result.together()),
-            lr=rate,
-            loss_scale=scale,
-            tokens=run.tokens_per_step,
-            data_seconds=fetched - began,
+        ledger.add(
+            Pending(
+                step=step,
+                numbers=HostCopy(result.together()),
+                lr=rate,
+                loss_scale=scale,
+                tokens=run.tokens_per_step,
+                began=began,
+                data_seconds=data_seconds,
+            )
         )
-        ledger.add(pending)
         stopped = ledger.settle(keep=1)
-        pending.step_seconds = time.perf_counter() - fetched
         run.after_step(step)
 
         saves, evaluates, exits = run.saves_at(step), run.evaluates_at(step), run.exits_at(step)

@@ -70,11 +70,11 @@ class NativeEngine:
             loss_sum=loss_sum, weight=weight, stop=stop, gradients=gradients, counts=True
         )
         result = world_report(report, self._mesh, self._scale.value)
-        bad = HostCopy(result.bad)  # there before the update is done
+        verdict = HostCopy(result.bad) if self._scale.dynamic else None  # read while it updates
         order = Order(rate=lr, clip=self._clip, loss_scale=self._scale.value)
         update(self._optimizer, self._masters, gradients, result, order)
-        if self._scale.dynamic:
-            self._scale.update(overflow=bool(bad.read() > 0))
+        if verdict is not None:
+            self._scale.update(overflow=bool(verdict.read() > 0))
         return result
 
     def evaluate(self, batches: Iterable[Batch], *, stop: bool = False) -> EvaluationResult:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from neox.config.kernel_rules import SWITCHES
+from neox.config.kernel_rules import fp8_switches
 from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import model_spec
@@ -73,16 +73,16 @@ def build_model(config: RunConfig, spec: ModelSpec, device: torch.device) -> Tra
     initialise(model, spec, config.training.seed)
     in_fp8 = settings.fp8_layers(config)
     if in_fp8 and device.type == "cuda":
-        _require_fp8(device)
+        _require_fp8(config, device)
     compute_in_fp8(model, in_fp8, settings.fp8_recipe(config))
     return model
 
 
-def _require_fp8(device: torch.device) -> None:
+def _require_fp8(config: RunConfig, device: torch.device) -> None:
     found = torch.cuda.get_device_capability(device)
     if torch.version.hip is not None or found < CAPABILITY:
         name = torch.cuda.get_device_name(device)
-        message = f"{', '.join(SWITCHES)}: {name} multiplies no fp8; leave them out"
+        message = f"{name} multiplies no fp8; leave out {', '.join(fp8_switches(config))}"
         raise ConfigErrors([problem_at(None, message)])
 
 

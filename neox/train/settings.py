@@ -1,6 +1,6 @@
 """From the typed config to what the engines, the schedule and the data take."""
 
-from neox.config.kernel_rules import SWITCHES, asked_switches
+from neox.config.kernel_rules import fp8_switches
 from neox.config.run_config import RunConfig
 from neox.data.loader import Geometry
 from neox.ops.fp8 import Recipe
@@ -87,7 +87,7 @@ def recompute_layers(config: RunConfig) -> int:
 
 def fp8_layers(config: RunConfig) -> frozenset[str]:
     """The linear layers that compute in fp8, by their own names."""
-    return frozenset(name for switch in asked_switches(config) for name in SWITCHES[switch])
+    return frozenset(name for layers in fp8_switches(config).values() for name in layers)
 
 
 def fp8_recipe(config: RunConfig) -> Recipe:

@@ -19,8 +19,8 @@ def record(step: int, loss: float = 2.0, *, bad: bool = False) -> StepRecord:
         bad=bad,
         loss_scale=1.0,
         tokens=1000,
+        seconds=2.0,
         data_seconds=0.5,
-        step_seconds=1.5,
     )
 
 

@@ -1,8 +1,10 @@
 """Importing DeepSpeed takes seconds in each process, so each number of ranks starts only once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from neox.parallel.mesh import Mesh
 from neox.train.precision import Precision
@@ -12,6 +14,15 @@ from tests.train.memory_checkpoint import MemoryCheckpoint, Plain, plain
 from tests.train.ranks import run_ranks
 
 BEFORE, AFTER = 4, 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the ranks have: how many threads share a sum decides how it rounds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Schedules, optimizer groups, loss scale, partitions, save rule: the small pieces."""
 
 import math
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -128,6 +129,36 @@ def test_a_bad_step_changes_no_weight_and_the_next_good_one_does() -> None:
     assert not all(torch.equal(f.data, b) for f, b in zip(engine.fragments(), before, strict=True))
 
 
+class Arriving(HostCopy):
+    """Numbers of a good step that are there at a given time."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__(torch.zeros(4, dtype=torch.float64))
+        self.arrived_at = at
+
+
+def test_a_step_takes_from_the_end_of_the_one_before_and_a_save_is_no_part_of_it() -> None:
+    watch = Mock()
+    ledger = Ledger([watch], patience=3)
+    # the second is launched while the first runs; then something takes until 8.0
+    for began, end in ((0.0, 1.5), (0.1, 2.5), (8.0, 9.0)):
+        ledger.add(
+            Pending(
+                step=1,
+                numbers=Arriving(end),
+                lr=1.0,
+                loss_scale=1.0,
+                tokens=3,
+                began=began,
+                data_seconds=0.0,
+            )
+        )
+    ledger.settle(keep=0)
+    records = [call.args[0] for call in watch.on_step.call_args_list]
+    assert [record.seconds for record in records] == [1.5, 1.0, 1.0]
+    assert [record.tokens_per_second for record in records] == [2.0, 3.0, 3.0]
+
+
 def test_the_ledger_gives_up_after_bad_steps_in_a_row_only() -> None:
     def numbers(bad: bool) -> HostCopy:
         one = torch.ones((), dtype=torch.float64)
@@ -137,7 +168,13 @@ def test_the_ledger_gives_up_after_bad_steps_in_a_row_only() -> None:
     def add(ledger: Ledger, step: int, bad: bool) -> None:
         ledger.add(
             Pending(
-                step=step, numbers=numbers(bad), lr=1.0, loss_scale=1.0, tokens=1, data_seconds=0.0
+                step=step,
+                numbers=numbers(bad),
+                lr=1.0,
+                loss_scale=1.0,
+                tokens=1,
+                began=0.0,
+                data_seconds=0.0,
             )
         )
 
