@@ -13,7 +13,7 @@ class StepRecord:
     bad: bool  # not finite: no weight changed
     loss_scale: float
     tokens: int  # of the step, over all ranks
-    seconds: float  # all of it
+    seconds: float  # from the end of the step before, or from its own beginning after a save
     data_seconds: float  # the host's wait for the batch
 
     @property
