@@ -6,7 +6,10 @@
 namespace {
 
 constexpr int THREADS = 256;
-constexpr int RESIDENT = 4; // blocks of a multiprocessor that the registers are cut for
+
+// Blocks of a multiprocessor that the registers are cut for: of what reads one tensor more than of
+// what reads several and sums.
+constexpr int RESIDENT = 8, RESIDENT_BACK = 4, RESIDENT_MASK_BACK = 6;
 
 // A block takes a strip of columns; its threads go down the rows.
 struct Grid {
@@ -21,10 +24,10 @@ struct Grid {
 };
 
 // A thread that sums leaves one partial sum a column: then as many blocks as run at once, each with
-// many rows. Others are some times as many, so that a multiprocessor that is done early takes more.
-constexpr int WAVES = 4;
+// many rows. Others are many times as many, so that a multiprocessor that is done early takes more.
+constexpr int WAVES = 16;
 
-Grid grid_of(int64_t rows, int64_t size, bool sums) {
+Grid grid_of(int64_t rows, int64_t size, int resident, bool sums) {
   Grid g = {};
   g.rows = rows;
   g.size = (int)size;
@@ -33,7 +36,7 @@ Grid grid_of(int64_t rows, int64_t size, bool sums) {
   while (wide < chunks && wide < THREADS) wide *= 2;
   const int64_t strips = ceil_div(chunks, wide), tall = THREADS / wide;
   int64_t down = ceil_div(rows, tall);
-  const int64_t most = (int64_t)multiprocessors() * RESIDENT * (sums ? 1 : WAVES) / strips;
+  const int64_t most = (int64_t)multiprocessors() * resident * (sums ? 1 : WAVES) / strips;
   if (down > most) down = most > 0 ? most : 1;
   g.block = dim3(wide, (unsigned)tall);
   g.grid = dim3((unsigned)strips, (unsigned)down);
@@ -65,33 +68,6 @@ struct Mask {
   }
 };
 
-// Goes down this thread's rows with two of them on their way: `get(row)` fetches, `work(raw, row)`
-// uses. Every row of a strip is a load of its own, so without this memory would wait.
-template <typename Get, typename Work>
-__device__ __forceinline__ void down_the_rows(const Grid &g, Get get, Work work) {
-  const int64_t step = g.row_step();
-  for (int64_t row = g.first_row(); row < g.rows; row += 2 * step) {
-    const bool both = row + step < g.rows;
-    auto first = get(row);
-    auto second = first;
-    if (both) second = get(row + step);
-    work(first, row);
-    if (both) work(second, row + step);
-  }
-}
-
-template <typename T> struct One {
-  Packed<T> a;
-};
-
-template <typename T> struct Two {
-  Packed<T> a, b;
-};
-
-template <typename T> struct Three {
-  Packed<T> a, b, c;
-};
-
 template <typename T>
 __global__ void __launch_bounds__(THREADS, RESIDENT)
     bias_gelu(Grid g, const T *x, const T *bias, T *y, int curve) {
@@ -99,45 +75,37 @@ __global__ void __launch_bounds__(THREADS, RESIDENT)
   if (at >= g.size) return;
   float b[CHUNK] = {};
   if (bias) load(b, bias, at, g.size, g.vector);
-  down_the_rows(
-      g, [&](int64_t row) { return One<T>{fetch(x + row * g.size, at, g.size, g.vector)}; },
-      [&](const One<T> &raw, int64_t row) {
-        float v[CHUNK];
-        widen(v, raw.a);
-        by_curve(curve, [&](auto c) {
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    float v[CHUNK];
+    load(v, x + row * g.size, at, g.size, g.vector);
+    by_curve(curve, [&](auto c) {
 #pragma unroll
-          for (int i = 0; i < CHUNK; i++) v[i] = c.value(v[i] + b[i]);
-        });
-        store(y + row * g.size, at, g.size, g.vector, v);
-      });
+      for (int i = 0; i < CHUNK; i++) v[i] = c.value(v[i] + b[i]);
+    });
+    store(y + row * g.size, at, g.size, g.vector, v);
+  }
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT)
+__global__ void __launch_bounds__(THREADS, RESIDENT_BACK)
     bias_gelu_backward(Grid g, const T *dy, const T *x, const T *bias, T *dx, float *partial,
                        int curve) {
   const int at = g.column();
   if (at >= g.size) return;
   float b[CHUNK] = {}, sum[CHUNK] = {};
   if (bias) load(b, bias, at, g.size, g.vector);
-  down_the_rows(
-      g,
-      [&](int64_t row) {
-        return Two<T>{fetch(x + row * g.size, at, g.size, g.vector),
-                      fetch(dy + row * g.size, at, g.size, g.vector)};
-      },
-      [&](const Two<T> &raw, int64_t row) {
-        float v[CHUNK], d[CHUNK];
-        widen(v, raw.a);
-        widen(d, raw.b);
-        by_curve(curve, [&](auto c) {
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    float v[CHUNK], d[CHUNK];
+    load(v, x + row * g.size, at, g.size, g.vector);
+    load(d, dy + row * g.size, at, g.size, g.vector);
+    by_curve(curve, [&](auto c) {
 #pragma unroll
-          for (int i = 0; i < CHUNK; i++) d[i] *= c.slope(v[i] + b[i]);
-        });
+      for (int i = 0; i < CHUNK; i++) d[i] *= c.slope(v[i] + b[i]);
+    });
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
-        store(dx + row * g.size, at, g.size, g.vector, d);
-      });
+    for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
+    store(dx + row * g.size, at, g.size, g.vector, d);
+  }
   keep_part(g, partial, sum);
 }
 
@@ -145,54 +113,42 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS, RESIDENT) glu(Grid g, const T *x, T *y, int curve) {
   const int at = g.column();
   if (at >= g.size) return;
-  down_the_rows(
-      g,
-      [&](int64_t row) {
-        const T *from = x + row * 2 * g.size;
-        return Two<T>{fetch(from, at, g.size, g.vector), fetch(from + g.size, at, g.size, g.vector)};
-      },
-      [&](const Two<T> &raw, int64_t row) {
-        float up[CHUNK], gate[CHUNK];
-        widen(up, raw.a);
-        widen(gate, raw.b);
-        by_curve(curve, [&](auto c) {
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    const T *from = x + row * 2 * g.size;
+    float up[CHUNK], gate[CHUNK];
+    load(up, from, at, g.size, g.vector);
+    load(gate, from + g.size, at, g.size, g.vector);
+    by_curve(curve, [&](auto c) {
 #pragma unroll
-          for (int i = 0; i < CHUNK; i++) up[i] *= c.value(gate[i]);
-        });
-        store(y + row * g.size, at, g.size, g.vector, up);
-      });
+      for (int i = 0; i < CHUNK; i++) up[i] *= c.value(gate[i]);
+    });
+    store(y + row * g.size, at, g.size, g.vector, up);
+  }
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT)
+__global__ void __launch_bounds__(THREADS, RESIDENT_BACK)
     glu_backward(Grid g, const T *dy, const T *x, T *dx, int curve) {
   const int at = g.column();
   if (at >= g.size) return;
-  down_the_rows(
-      g,
-      [&](int64_t row) {
-        const T *from = x + row * 2 * g.size;
-        return Three<T>{fetch(from, at, g.size, g.vector),
-                        fetch(from + g.size, at, g.size, g.vector),
-                        fetch(dy + row * g.size, at, g.size, g.vector)};
-      },
-      [&](const Three<T> &raw, int64_t row) {
-        float up[CHUNK], gate[CHUNK], d[CHUNK];
-        widen(up, raw.a);
-        widen(gate, raw.b);
-        widen(d, raw.c);
-        by_curve(curve, [&](auto c) {
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    const T *from = x + row * 2 * g.size;
+    float up[CHUNK], gate[CHUNK], d[CHUNK];
+    load(up, from, at, g.size, g.vector);
+    load(gate, from + g.size, at, g.size, g.vector);
+    load(d, dy + row * g.size, at, g.size, g.vector);
+    by_curve(curve, [&](auto c) {
 #pragma unroll
-          for (int i = 0; i < CHUNK; i++) {
-            const float slope = c.slope(gate[i]), value = c.value(gate[i]);
-            gate[i] = d[i] * up[i] * slope;
-            up[i] = d[i] * value;
-          }
-        });
-        T *to = dx + row * 2 * g.size;
-        store(to, at, g.size, g.vector, up);
-        store(to + g.size, at, g.size, g.vector, gate);
-      });
+      for (int i = 0; i < CHUNK; i++) {
+        const float slope = c.slope(gate[i]), value = c.value(gate[i]);
+        gate[i] = d[i] * up[i] * slope;
+        up[i] = d[i] * value;
+      }
+    });
+    T *to = dx + row * 2 * g.size;
+    store(to, at, g.size, g.vector, up);
+    store(to + g.size, at, g.size, g.vector, gate);
+  }
 }
 
 template <typename T>
@@ -204,43 +160,35 @@ __global__ void __launch_bounds__(THREADS, RESIDENT)
   const Mask mask(key, kept, g.size);
   float b[CHUNK] = {};
   if (bias) load(b, bias, at, g.size, g.vector);
-  down_the_rows(
-      g,
-      [&](int64_t row) {
-        return Two<T>{fetch(x + row * g.size, at, g.size, g.vector),
-                      fetch(residual + row * g.size, at, g.size, g.vector)};
-      },
-      [&](const Two<T> &raw, int64_t row) {
-        float v[CHUNK], r[CHUNK];
-        widen(v, raw.a);
-        widen(r, raw.b);
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    float v[CHUNK], r[CHUNK];
+    load(v, x + row * g.size, at, g.size, g.vector);
+    load(r, residual + row * g.size, at, g.size, g.vector);
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) v[i] += b[i];
-        mask.apply(v, row, at);
+    for (int i = 0; i < CHUNK; i++) v[i] += b[i];
+    mask.apply(v, row, at);
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) v[i] += r[i];
-        store(y + row * g.size, at, g.size, g.vector, v);
-      });
+    for (int i = 0; i < CHUNK; i++) v[i] += r[i];
+    store(y + row * g.size, at, g.size, g.vector, v);
+  }
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT)
+__global__ void __launch_bounds__(THREADS, RESIDENT_MASK_BACK)
     dropout_add_backward(Grid g, const T *dy, const int64_t *key, T *dx, float *partial,
                          uint32_t kept) {
   const int at = g.column();
   if (at >= g.size) return;
   const Mask mask(key, kept, g.size);
   float sum[CHUNK] = {};
-  down_the_rows(
-      g, [&](int64_t row) { return One<T>{fetch(dy + row * g.size, at, g.size, g.vector)}; },
-      [&](const One<T> &raw, int64_t row) {
-        float d[CHUNK];
-        widen(d, raw.a);
-        mask.apply(d, row, at);
+  for (int64_t row = g.first_row(); row < g.rows; row += g.row_step()) {
+    float d[CHUNK];
+    load(d, dy + row * g.size, at, g.size, g.vector);
+    mask.apply(d, row, at);
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
-        store(dx + row * g.size, at, g.size, g.vector, d);
-      });
+    for (int i = 0; i < CHUNK; i++) sum[i] += d[i];
+    store(dx + row * g.size, at, g.size, g.vector, d);
+  }
   keep_part(g, partial, sum);
 }
 
@@ -265,9 +213,9 @@ bool aligned(const neox_tensor *t, const int *which, int count, int64_t size) {
 
 int64_t rows_of(const neox_tensor &t) { return last(t) ? elements(t) / last(t) : 0; }
 
-int64_t scratch_of(const neox_tensor &matrix, bool bias) {
+int64_t scratch_of(const neox_tensor &matrix, int resident, bool bias) {
   if (!bias) return 0;
-  return parts_of(grid_of(rows_of(matrix), last(matrix), true)) * last(matrix) * (int64_t)sizeof(float);
+  return parts_of(grid_of(rows_of(matrix), last(matrix), resident, true)) * last(matrix) * (int64_t)sizeof(float);
 }
 
 uint32_t kept_of(const neox_tensor &probability) {
@@ -281,7 +229,7 @@ NEOX_API int neox_bias_gelu(const neox_tensor *t, int n, void *, size_t, void *s
   NEOX_REQUIRE(n == 4, NEOX_WRONG_COUNT);
   const int which[] = {0, 1, 2};
   if (int status = check(t, which, 3, last(t[0]))) return status;
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), RESIDENT, false);
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, bias_gelu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -290,7 +238,7 @@ NEOX_API int neox_bias_gelu(const neox_tensor *t, int n, void *, size_t, void *s
 }
 
 NEOX_API int64_t neox_bias_gelu_backward_scratch(const neox_tensor *t, int n) {
-  return n == 6 ? scratch_of(t[0], given(t[4])) : 0;
+  return n == 6 ? scratch_of(t[0], RESIDENT_BACK, given(t[4])) : 0;
 }
 
 // dy, x, bias -> dx, dbias (optional); curve.
@@ -299,7 +247,7 @@ NEOX_API int neox_bias_gelu_backward(const neox_tensor *t, int n, void *scratch,
   const int which[] = {0, 1, 2, 3, 4};
   if (int status = check(t, which, 5, last(t[0]))) return status;
   NEOX_REQUIRE((int64_t)bytes >= neox_bias_gelu_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[4]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), RESIDENT_BACK, given(t[4]));
   g.vector = aligned(t, which, 5, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[4]) ? (float *)scratch : nullptr;
@@ -317,7 +265,7 @@ NEOX_API int neox_glu(const neox_tensor *t, int n, void *, size_t, void *stream)
   const int64_t size = last(t[1]);
   if (int status = check(t, packed, 1, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[1]), size, false);
+  Grid g = grid_of(rows_of(t[1]), size, RESIDENT, false);
   g.vector = aligned(t, packed, 1, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -332,7 +280,7 @@ NEOX_API int neox_glu_backward(const neox_tensor *t, int n, void *, size_t, void
   const int64_t size = last(t[0]);
   if (int status = check(t, packed, 2, 2 * size)) return status;
   if (int status = check(t, half, 1, size)) return status;
-  Grid g = grid_of(rows_of(t[0]), size, false);
+  Grid g = grid_of(rows_of(t[0]), size, RESIDENT_BACK, false);
   g.vector = aligned(t, packed, 2, size) && aligned(t, half, 1, size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, glu_backward<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -347,7 +295,7 @@ NEOX_API int neox_dropout_add(const neox_tensor *t, int n, void *, size_t, void 
   const int which[] = {0, 1, 2, 4};
   if (int status = check(t, which, 4, last(t[0]))) return status;
   NEOX_REQUIRE(t[3].dtype == NEOX_I64 && elements(t[3]) == 2, NEOX_WRONG_DTYPE);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), false);
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), RESIDENT, false);
   g.vector = aligned(t, which, 4, g.size);
   if (!g.rows) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype, dropout_add<T><<<g.grid, g.block, 0, (Stream)stream>>>(
@@ -356,7 +304,7 @@ NEOX_API int neox_dropout_add(const neox_tensor *t, int n, void *, size_t, void 
 }
 
 NEOX_API int64_t neox_dropout_add_backward_scratch(const neox_tensor *t, int n) {
-  return n == 5 ? scratch_of(t[0], given(t[3])) : 0;
+  return n == 5 ? scratch_of(t[0], RESIDENT_MASK_BACK, given(t[3])) : 0;
 }
 
 // dy, key -> dx, dbias (optional); probability. The residual's gradient is dy itself.
@@ -366,7 +314,7 @@ NEOX_API int neox_dropout_add_backward(const neox_tensor *t, int n, void *scratc
   if (int status = check(t, which, 3, last(t[0]))) return status;
   NEOX_REQUIRE(t[1].dtype == NEOX_I64 && elements(t[1]) == 2, NEOX_WRONG_DTYPE);
   NEOX_REQUIRE((int64_t)bytes >= neox_dropout_add_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
-  Grid g = grid_of(rows_of(t[0]), last(t[0]), given(t[3]));
+  Grid g = grid_of(rows_of(t[0]), last(t[0]), RESIDENT_MASK_BACK, given(t[3]));
   g.vector = aligned(t, which, 3, g.size);
   if (!g.rows) return NEOX_OK;
   float *partial = given(t[3]) ? (float *)scratch : nullptr;

@@ -6,9 +6,8 @@
 namespace {
 
 constexpr int THREADS = 256;
-constexpr int PER_THREAD = 4;                                 // chunks
-constexpr int64_t PER_BLOCK = THREADS * CHUNK * PER_THREAD; // elements
-constexpr int AT_ONCE = 64;                                   // tensors: 4 KB of kernel arguments
+constexpr int64_t PER_BLOCK = THREADS * CHUNK; // elements
+constexpr int AT_ONCE = 64;                    // tensors: 4 KB of kernel arguments
 
 struct Tensor {
   float *master;
@@ -52,34 +51,31 @@ __global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch b
   const uintptr_t bits = (uintptr_t)master | (uintptr_t)first | (uintptr_t)second |
                          (uintptr_t)grad | (t.low ? (uintptr_t)((Low *)t.low + base) : 0);
   const bool vector = bits % 16 == 0;
+  const int at = threadIdx.x * CHUNK;
+  if (at >= size) return;
+  float w[CHUNK], g[CHUNK], m[CHUNK], v[CHUNK];
+  load(w, master, at, size, vector);
+  load(g, grad, at, size, vector);
+  load(m, first, at, size, vector);
+  load(v, second, at, size, vector);
   const float step = *s.step, rate = *s.rate, factor = s.factor ? *s.factor : 1.0f;
   // 1 - beta^step, exact also where beta^step is close to 1
   const float rate1 = rate / -expm1f(step * s.log_beta1);
   const float root2 = rsqrtf(-expm1f(step * s.log_beta2));
   const float keep = 1.0f - rate * s.decay;
 #pragma unroll
-  for (int c = 0; c < PER_THREAD; c++) {
-    const int at = (c * THREADS + threadIdx.x) * CHUNK;
-    if (at >= size) return;
-    float w[CHUNK], g[CHUNK], m[CHUNK], v[CHUNK];
-    load(w, master, at, size, vector);
-    load(g, grad, at, size, vector);
-    load(m, first, at, size, vector);
-    load(v, second, at, size, vector);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      g[i] *= factor;
-      if (s.decoupled) w[i] *= keep;
-      else g[i] += s.decay * w[i];
-      m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g[i];
-      v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * g[i] * g[i];
-      w[i] -= rate1 * m[i] / (sqrtf(v[i]) * root2 + s.epsilon);
-    }
-    store(master, at, size, vector, w);
-    store(first, at, size, vector, m);
-    store(second, at, size, vector, v);
-    if (t.low) store((Low *)t.low + base, at, size, vector, w);
+  for (int i = 0; i < CHUNK; i++) {
+    g[i] *= factor;
+    if (s.decoupled) w[i] *= keep;
+    else g[i] += s.decay * w[i];
+    m[i] = s.beta1 * m[i] + (1.0f - s.beta1) * g[i];
+    v[i] = s.beta2 * v[i] + (1.0f - s.beta2) * g[i] * g[i];
+    w[i] -= rate1 * m[i] / (sqrtf(v[i]) * root2 + s.epsilon);
   }
+  store(master, at, size, vector, w);
+  store(first, at, size, vector, m);
+  store(second, at, size, vector, v);
+  if (t.low) store((Low *)t.low + base, at, size, vector, w);
 }
 
 template <typename Low, typename Grad, typename Moment>

@@ -5,91 +5,117 @@
 
 namespace {
 
-constexpr int THREADS = 512;
-constexpr int RESIDENT = 2; // blocks of a multiprocessor: one computes while the other's row is on its way
+// Threads of a block and blocks of a multiprocessor where rows are turned into gradients: one block
+// computes while the other's row is on its way; where there is room for one row alone, it gets more.
+constexpr int THREADS = 512, RESIDENT = 2, THREADS_ALONE = 1024;
+constexpr int THREADS_READING = 256; // where rows are only read
 
 struct Best { // of a part of a row: the largest logit, and the sum of exp(x - largest)
   float largest, sum;
 };
 
 constexpr int FLYING = 4; // chunks that a thread has on their way
-constexpr int STRIDE = THREADS * CHUNK;
 
-__device__ __forceinline__ void count_in(Best &best, const float (&x)[CHUNK]) {
-  float here = x[0];
+// -inf counts nothing, also where it is all that there is.
+template <int N> __device__ __forceinline__ void count_in(Best &best, const float (&x)[N][CHUNK]) {
+  float here = x[0][0];
 #pragma unroll
-  for (int i = 1; i < CHUNK; i++) here = fmaxf(here, x[i]);
-  if (here == -INFINITY) return; // nothing to add, and no difference of infinities
+  for (int n = 0; n < N; n++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) here = fmaxf(here, x[n][i]);
   if (here > best.largest) {
-    best.sum *= __expf(best.largest - here);
+    best.sum *= exp2_quick((best.largest - here) * LOG2_E);
     best.largest = here;
   }
+  const float shift = best.largest == -INFINITY ? 0.0f : best.largest * LOG2_E;
 #pragma unroll
-  for (int i = 0; i < CHUNK; i++) best.sum += __expf(x[i] - best.largest);
+  for (int n = 0; n < N; n++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) best.sum += exp2_quick(x[n][i] * LOG2_E - shift);
 }
 
-template <typename T> __device__ Best statistics(const T *row, int words, bool vector) {
-  Best best = {-INFINITY, 0.0f};
-  for (int base = threadIdx.x * CHUNK; base < words; base += FLYING * STRIDE) {
-    Packed<T> raw[FLYING];
+// N chunks of a row from `base` on, -inf beyond its end. WHOLE: as of `fetch`.
+template <bool WHOLE, int N, typename T>
+__device__ __forceinline__ void count_chunks(Best &best, const T *row, int base, int words, bool vector) {
+  const int stride = blockDim.x * CHUNK;
+  Packed<T> raw[N];
 #pragma unroll
-    for (int f = 0; f < FLYING; f++)
-      if (base + f * STRIDE < words) raw[f] = fetch(row, base + f * STRIDE, words, vector);
+  for (int n = 0; n < N; n++) raw[n] = fetch<WHOLE>(row, base + n * stride, words, vector);
+  float x[N][CHUNK];
 #pragma unroll
-    for (int f = 0; f < FLYING; f++) {
-      const int left = words - (base + f * STRIDE);
-      if (left <= 0) continue;
-      float x[CHUNK];
-      widen(x, raw[f]);
-      if (left < CHUNK)
+  for (int n = 0; n < N; n++) {
+    widen(x[n], raw[n]);
+    const int left = WHOLE ? CHUNK : words - (base + n * stride);
+    if (left < CHUNK)
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) x[i] = i < left ? x[i] : -INFINITY;
-      count_in(best, x);
-    }
+      for (int i = 0; i < CHUNK; i++) x[n][i] = i < left ? x[n][i] : -INFINITY;
   }
+  count_in(best, x);
+}
+
+template <bool WHOLE, typename T>
+__device__ __forceinline__ Best statistics(const T *row, int words, bool vector) {
+  Best best = {-INFINITY, 0.0f};
+  const int stride = blockDim.x * CHUNK;
+  int base = threadIdx.x * CHUNK;
+  for (; base + (FLYING - 1) * stride < words; base += FLYING * stride)
+    count_chunks<WHOLE, FLYING>(best, row, base, words, vector);
+  for (; base < words; base += stride) count_chunks<WHOLE, 1>(best, row, base, words, vector);
   const float all = over_row<Largest>(best.largest, 0);
-  const float mine = best.sum == 0.0f ? 0.0f : best.sum * __expf(best.largest - all);
+  const float mine = best.sum == 0.0f ? 0.0f : best.sum * exp2_quick((best.largest - all) * LOG2_E);
   return {all, over_row<Sum>(mine, 1)};
 }
 
-// x <- weight (exp(x - lse) slope - [word is the target])
-template <typename T>
-__device__ void gradient(T *row, int words, int64_t target, float lse, float weight, float slope,
-                         bool vector) {
-  const float factor = weight * slope;
-  for (int base = threadIdx.x * CHUNK; base < words; base += FLYING * STRIDE) {
-    Packed<T> raw[FLYING];
+// What turns logits into their gradient, weight (exp(x - lse) slope - [word is the target]).
+struct Slope {
+  int target; // of these words; below 0: another rank's
+  float factor, shift, weight;
+
+  __device__ Slope(int64_t target, int words, float lse, float weight, float slope)
+      : target(target >= 0 && target < words ? (int)target : -1), factor(weight * slope),
+        shift(lse * LOG2_E), weight(weight) {}
+
+  template <bool WHOLE, int N, typename T>
+  __device__ __forceinline__ void apply(T *row, int base, int words, bool vector) const {
+    const int stride = blockDim.x * CHUNK;
+    Packed<T> raw[N];
 #pragma unroll
-    for (int f = 0; f < FLYING; f++)
-      if (base + f * STRIDE < words) raw[f] = fetch(row, base + f * STRIDE, words, vector);
+    for (int n = 0; n < N; n++) raw[n] = fetch<WHOLE>(row, base + n * stride, words, vector);
 #pragma unroll
-    for (int f = 0; f < FLYING; f++) {
-      const int at = base + f * STRIDE;
-      if (at >= words) continue;
+    for (int n = 0; n < N; n++) {
+      const int at = base + n * stride;
       float x[CHUNK];
-      widen(x, raw[f]);
+      widen(x, raw[n]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) x[i] = factor * __expf(x[i] - lse);
-      if (target >= at && target < at + CHUNK)
+      for (int i = 0; i < CHUNK; i++) x[i] = factor * exp2_quick(x[i] * LOG2_E - shift);
+      if ((unsigned)(target - at) < CHUNK)
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) x[i] -= at + i == target ? weight : 0.0f;
-      store(row, at, words, vector, x);
+      store<WHOLE>(row, at, words, vector, x);
     }
   }
+};
+
+template <bool WHOLE, typename T>
+__device__ __forceinline__ void gradient(T *row, int words, const Slope &slope, bool vector) {
+  const int stride = blockDim.x * CHUNK;
+  int base = threadIdx.x * CHUNK;
+  for (; base + (FLYING - 1) * stride < words; base += FLYING * stride)
+    slope.apply<WHOLE, FLYING>(row, base, words, vector);
+  for (; base < words; base += stride) slope.apply<WHOLE, 1>(row, base, words, vector);
 }
 
-template <typename T>
-__global__ void __launch_bounds__(THREADS, RESIDENT)
+template <typename T, int THREADS_OF_BLOCK, bool WHOLE>
+__global__ void __launch_bounds__(THREADS_OF_BLOCK, THREADS_ALONE / THREADS_OF_BLOCK)
     whole(T *logits, int64_t rows, int64_t stride, int words, const int64_t *targets,
           const float *weights, float *losses, float *lses, float z, bool vector) {
   for (int64_t at = blockIdx.x; at < rows; at += gridDim.x) {
     T *row = logits + at * stride;
     const int64_t target = targets[at];
-    const Best best = statistics(row, words, vector);
-    const float lse = best.largest + logf(best.sum);
     const float picked = target >= 0 && target < words ? wide(row[target]) : 0.0f;
-    __syncthreads(); // the target's logit has been read by all
-    gradient(row, words, target, lse, weights[at], 1.0f + 2.0f * z * lse, vector);
+    const Best best = statistics<WHOLE>(row, words, vector);
+    const float lse = best.largest + logf(best.sum);
+    gradient<WHOLE>(row, words, Slope(target, words, lse, weights[at], 1.0f + 2.0f * z * lse), vector);
     if (threadIdx.x) continue;
     losses[at] = lse - picked + z * lse * lse;
     lses[at] = lse;
@@ -97,11 +123,11 @@ __global__ void __launch_bounds__(THREADS, RESIDENT)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS_READING)
     shard_statistics(const T *logits, int64_t stride, int words, const int64_t *targets,
                      int64_t first, float *largest, float *sum, float *picked, bool vector) {
   const T *row = logits + blockIdx.x * stride;
-  const Best best = statistics(row, words, vector);
+  const Best best = statistics<false>(row, words, vector);
   if (threadIdx.x) return;
   const int64_t target = targets[blockIdx.x] - first;
   largest[blockIdx.x] = best.largest;
@@ -110,24 +136,37 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS_READING)
     shard_gradient(T *logits, int64_t stride, int words, const int64_t *targets, int64_t first,
                    const float *lses, const float *weights, float z, bool vector) {
   const float lse = lses[blockIdx.x];
-  gradient(logits + blockIdx.x * stride, words, targets[blockIdx.x] - first, lse,
-           weights[blockIdx.x], 1.0f + 2.0f * z * lse, vector);
+  const Slope slope(targets[blockIdx.x] - first, words, lse, weights[blockIdx.x], 1.0f + 2.0f * z * lse);
+  gradient<false>(logits + blockIdx.x * stride, words, slope, vector);
 }
 
-unsigned blocks_for(const Rows &rows, int bytes) {
-  const int64_t each = multiprocessors(), all = RESIDENT * each;
-  const int64_t blocks = all * rows.size * bytes < cache_bytes() / 5 * 3 ? all : each;
-  return (unsigned)(rows.count < blocks ? rows.count : blocks);
+template <typename T, int THREADS_OF_BLOCK, bool WHOLE>
+void launch_with(const neox_tensor *t, const Rows &rows, Stream stream) {
+  const int64_t most = (int64_t)multiprocessors() * (THREADS_ALONE / THREADS_OF_BLOCK);
+  const unsigned grid = (unsigned)(rows.count < most ? rows.count : most);
+  whole<T, THREADS_OF_BLOCK, WHOLE><<<grid, THREADS_OF_BLOCK, 0, stream>>>(
+      pointer<T>(t[0]), rows.count, rows.stride, (int)rows.size, pointer<int64_t>(t[1]), pointer<float>(t[2]),
+      pointer<float>(t[3]), pointer<float>(t[4]), (float)number(t[5]), vectors(t[0], rows.stride));
+}
+
+template <typename T>
+void launch_whole(const neox_tensor *t, const Rows &rows, Stream stream) {
+  const int64_t together = (int64_t)RESIDENT * multiprocessors() * rows.size * (int64_t)sizeof(T);
+  const bool both = together < cache_bytes() / 5 * 3, full = vectors(t[0], rows.stride) && rows.size % CHUNK == 0;
+  if (both && full) launch_with<T, THREADS, true>(t, rows, stream);
+  else if (both) launch_with<T, THREADS, false>(t, rows, stream);
+  else if (full) launch_with<T, THREADS_ALONE, true>(t, rows, stream);
+  else launch_with<T, THREADS_ALONE, false>(t, rows, stream);
 }
 
 int check(const neox_tensor &logits, Rows &rows) {
   NEOX_REQUIRE(logits.ndim == 2, NEOX_WRONG_SHAPE);
   NEOX_REQUIRE(as_rows(logits, rows), NEOX_WRONG_STRIDE);
-  NEOX_REQUIRE(rows.size < INT32_MAX - THREADS * CHUNK, NEOX_TOO_LONG);
+  NEOX_REQUIRE(rows.size < INT32_MAX - FLYING * THREADS_ALONE * CHUNK, NEOX_TOO_LONG);
   return NEOX_OK;
 }
 
@@ -150,11 +189,7 @@ NEOX_API int neox_cross_entropy(const neox_tensor *t, int n, void *, size_t, voi
   for (int i = 2; i < 5; i++)
     if (int status = check_vector(t[i], NEOX_F32, rows.count)) return status;
   if (!rows.count) return NEOX_OK;
-  NEOX_BY_TYPE(t[0].dtype,
-               whole<T><<<blocks_for(rows, width(t[0])), THREADS, 0, (Stream)stream>>>(
-                   pointer<T>(t[0]), rows.count, rows.stride, (int)rows.size, pointer<int64_t>(t[1]),
-                   pointer<float>(t[2]), pointer<float>(t[3]), pointer<float>(t[4]),
-                   (float)number(t[5]), vectors(t[0], rows.stride)));
+  NEOX_BY_TYPE(t[0].dtype, launch_whole<T>(t, rows, (Stream)stream));
   return launched();
 }
 
@@ -170,7 +205,7 @@ NEOX_API int neox_cross_entropy_statistics(const neox_tensor *t, int n, void *, 
     if (int status = check_vector(t[i], NEOX_F32, rows.count)) return status;
   if (!rows.count) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype,
-               shard_statistics<T><<<(unsigned)rows.count, THREADS, 0, (Stream)stream>>>(
+               shard_statistics<T><<<(unsigned)rows.count, THREADS_READING, 0, (Stream)stream>>>(
                    pointer<T>(t[0]), rows.stride, (int)rows.size, pointer<int64_t>(t[1]),
                    (int64_t)number(t[5]), pointer<float>(t[2]), pointer<float>(t[3]),
                    pointer<float>(t[4]), vectors(t[0], rows.stride)));
@@ -188,7 +223,7 @@ NEOX_API int neox_cross_entropy_gradient(const neox_tensor *t, int n, void *, si
     if (int status = check_vector(t[i], NEOX_F32, rows.count)) return status;
   if (!rows.count) return NEOX_OK;
   NEOX_BY_TYPE(t[0].dtype,
-               shard_gradient<T><<<(unsigned)rows.count, THREADS, 0, (Stream)stream>>>(
+               shard_gradient<T><<<(unsigned)rows.count, THREADS_READING, 0, (Stream)stream>>>(
                    pointer<T>(t[0]), rows.stride, (int)rows.size, pointer<int64_t>(t[1]),
                    (int64_t)number(t[4]), pointer<float>(t[2]), pointer<float>(t[3]),
                    (float)number(t[5]), vectors(t[0], rows.stride)));

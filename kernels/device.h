@@ -18,6 +18,9 @@ inline int attribute(hipDeviceAttribute_t which) {
 }
 inline int multiprocessors() { return attribute(hipDeviceAttributeMultiprocessorCount); }
 inline int cache_bytes() { return attribute(hipDeviceAttributeL2CacheSize); }
+// One instruction each; tiny results become zero.
+__device__ __forceinline__ float exp2_quick(float x) { return __builtin_amdgcn_exp2f(x); }
+__device__ __forceinline__ float reciprocal_quick(float x) { return __builtin_amdgcn_rcpf(x); }
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -34,7 +37,19 @@ inline int attribute(cudaDeviceAttr which) {
 }
 inline int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
 inline int cache_bytes() { return attribute(cudaDevAttrL2CacheSize); }
+__device__ __forceinline__ float exp2_quick(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float reciprocal_quick(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 #endif
+
+constexpr float LOG2_E = 1.44269504f; // e^x is 2^(x log2(e)), and 2^x is what the hardware computes
 
 // --- numbers: computed in fp32, stored in T ------------------------------------------------------
 
@@ -147,13 +162,13 @@ template <typename T> __device__ __forceinline__ void pop(Packed<T> &p, T &value
   }
 }
 
-// Elements [at, at + 8) of a row of `size`, zero beyond its end. `vector`: 16-byte accesses are
-// allowed, because every row begins at a multiple of 16 bytes. The loop is for odd shapes, and not
+// Elements [at, at + 8) of a row of `size`, zero beyond its end. WHOLE: all eight are there, and lie
+// at a multiple of 16 bytes; `vector`: every row begins at one. The loop is for odd shapes, and not
 // unrolled, which would triple the time to compile.
-template <typename T>
+template <bool WHOLE = false, typename T>
 __device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool vector) {
-  Packed<T> to = {};
-  if (vector && at + CHUNK <= size) {
+  Packed<T> to;
+  if (WHOLE || (vector && at + CHUNK <= size)) {
 #pragma unroll
     for (int part = 0; part < Packed<T>::WORDS / 4; part++) {
       const uint4 four = reinterpret_cast<const uint4 *>(row + at)[part];
@@ -162,25 +177,28 @@ __device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool 
     }
     return to;
   }
-  T zero;
-  narrow(zero, 0.0f);
+  if constexpr (!WHOLE) {
+    to = {};
+    T zero;
+    narrow(zero, 0.0f);
 #pragma unroll 1
-  for (int i = at; i < at + CHUNK; i++) push(to, i < size ? row[i] : zero);
+    for (int i = at; i < at + CHUNK; i++) push(to, i < size ? row[i] : zero);
+  }
   return to;
 }
 
-template <typename T>
+template <bool WHOLE = false, typename T>
 __device__ __forceinline__ void load(float (&to)[CHUNK], const T *row, int at, int size,
                                      bool vector) {
-  widen(to, fetch(row, at, size, vector));
+  widen(to, fetch<WHOLE>(row, at, size, vector));
 }
 
-template <typename T>
+template <bool WHOLE = false, typename T>
 __device__ __forceinline__ void store(T *row, int at, int size, bool vector,
                                       const float (&from)[CHUNK]) {
   Packed<T> raw;
   pack(raw, from);
-  if (vector && at + CHUNK <= size) {
+  if (WHOLE || (vector && at + CHUNK <= size)) {
 #pragma unroll
     for (int part = 0; part < Packed<T>::WORDS / 4; part++)
       reinterpret_cast<uint4 *>(row + at)[part] =
@@ -188,8 +206,10 @@ __device__ __forceinline__ void store(T *row, int at, int size, bool vector,
                      raw.word[4 * part + 3]);
     return;
   }
+  if constexpr (!WHOLE) {
 #pragma unroll 1
-  for (int i = at; i < at + CHUNK && i < size; i++) pop(raw, row[i]);
+    for (int i = at; i < at + CHUNK && i < size; i++) pop(raw, row[i]);
+  }
 }
 
 // --- sums over the blockDim.x threads of a row ----------------------------------------------------
@@ -204,33 +224,46 @@ struct Largest {
   static constexpr float nothing = -INFINITY;
 };
 
+template <typename How, int N> __device__ __forceinline__ void over_warp(float (&value)[N]) {
+#pragma unroll
+  for (int lanes = WARP / 2; lanes > 0; lanes /= 2)
+#pragma unroll
+    for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
+}
+
+template <typename How> __device__ __forceinline__ float over_warp(float value) {
+  float one[1] = {value};
+  over_warp<How>(one);
+  return one[0];
+}
+
+// The same over the first lanes alone, as many as a row has warps; the others hold them once more.
+__device__ __forceinline__ int lanes_of_warps(int warps) { return warps > 1 ? 1 << (32 - __clz(warps - 1)) : 1; }
+
+template <typename How, int N> __device__ __forceinline__ void over_lanes(float (&value)[N], int lanes) {
+  for (lanes /= 2; lanes > 0; lanes /= 2)
+#pragma unroll
+    for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
+}
+
 // All threads of the row get `value` combined over the row. blockDim.x is a multiple of WARP; with
 // one warp a row, rows of a block do not wait for each other. Always in the same order. `turn`
 // alternates between a kernel's calls, so that a call need not wait for the one before it.
 template <typename How, int N>
 __device__ __forceinline__ void over_row(float (&value)[N], int turn) {
-#pragma unroll
-  for (int lanes = WARP / 2; lanes > 0; lanes /= 2)
-#pragma unroll
-    for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
+  over_warp<How>(value);
   if (blockDim.x == WARP) return;
   __shared__ float both[2][N][1024 / WARP];
   float(&kept)[N][1024 / WARP] = both[turn & 1];
-  const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-  if (lane == 0)
+  const int warps = blockDim.x / WARP, lanes = lanes_of_warps(warps);
+  if (threadIdx.x % WARP == 0)
 #pragma unroll
-    for (int i = 0; i < N; i++) kept[i][warp] = value[i];
+    for (int i = 0; i < N; i++) kept[i][threadIdx.x / WARP] = value[i];
   __syncthreads();
+  const int warp = threadIdx.x & (lanes - 1);
 #pragma unroll
-  for (int i = 0; i < N; i++) value[i] = lane < warps ? kept[i][lane] : How::nothing;
-#pragma unroll
-  for (int lanes = 1024 / WARP / 2; lanes > 0; lanes /= 2)
-#pragma unroll
-    for (int i = 0; i < N; i++) value[i] = How::of(value[i], SHUFFLE_XOR(value[i], lanes));
-#if WARP != 32
-#pragma unroll
-  for (int i = 0; i < N; i++) value[i] = __shfl(value[i], 0);
-#endif
+  for (int i = 0; i < N; i++) value[i] = warp < warps ? kept[i][warp] : How::nothing;
+  over_lanes<How>(value, lanes);
 }
 
 template <typename How> __device__ __forceinline__ float over_row(float value, int turn) {

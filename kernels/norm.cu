@@ -1,6 +1,8 @@
 // LayerNorm and RMSNorm over the last axis (Ba et al. 2016; Zhang and Sennrich 2019), with up to two
 // tensors added to the residual before, and with two outputs for layers whose attention and feed-forward part
-// normalise the same input by different weights. A row's elements stay in registers.
+// normalise the same input by different weights. A row's elements stay in registers. FULL: a row is
+// all chunks of all its threads and lies at a multiple of 16 bytes, so that nothing is asked per chunk:
+// these kernels are as much limited by instructions as by memory.
 #include "columns.h"
 
 namespace {
@@ -12,13 +14,22 @@ constexpr int64_t LONGEST_OF_TWO = THREADS * CHUNK * 2; // with two outputs, bac
 // Where this thread's c-th chunk of a row begins.
 __device__ __forceinline__ int chunk_at(int c) { return (c * blockDim.x + threadIdx.x) * CHUNK; }
 
+template <int CHUNKS> __device__ __forceinline__ float sum_of(const float (&x)[CHUNKS][CHUNK]) {
+  float sum = 0.0f;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
+  return sum;
+}
+
 // Sum over this thread's elements of (x - mean)^2.
-template <int CHUNKS>
+template <bool FULL, int CHUNKS>
 __device__ __forceinline__ float off_by(const float (&x)[CHUNKS][CHUNK], float mean, int size) {
   float squares = 0.0f;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    const int left = size - chunk_at(c);
+    const int left = FULL ? CHUNK : size - chunk_at(c);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++)
       if (left >= CHUNK || i < left) squares += (x[c][i] - mean) * (x[c][i] - mean);
@@ -31,48 +42,39 @@ struct Moments {
   float mean, squares;
 };
 
-// Those of two halves of `count` elements each (Chan et al. 1979): no difference of large numbers.
-__device__ __forceinline__ Moments both(Moments a, Moments b, float count) {
-  const float apart = b.mean - a.mean;
-  return {0.5f * (a.mean + b.mean), a.squares + b.squares + apart * apart * 0.5f * count};
-}
-
-// All of the row's threads hold as many elements, so one trip through the block is enough.
-template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const float (&x)[CHUNKS][CHUNK], int size) {
-  float sum = 0.0f, count = CHUNKS * CHUNK;
-#pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
-  Moments m = {sum / count, 0.0f};
-  m.squares = off_by(x, m.mean, size);
+// Of a full row by one trip through the block: moments of equal parts are joined without a difference
+// of large numbers (Chan et al. 1979).
+template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const float (&x)[CHUNKS][CHUNK]) {
+  float count = CHUNKS * CHUNK; // of each part
+  Moments m = {sum_of(x) / count, 0.0f};
+  m.squares = off_by<true>(x, m.mean, 0);
 #pragma unroll
   for (int lanes = 1; lanes < WARP; lanes *= 2) {
-    m = both(m, {SHUFFLE_XOR(m.mean, lanes), SHUFFLE_XOR(m.squares, lanes)}, count);
+    const float other = SHUFFLE_XOR(m.mean, lanes), apart = other - m.mean;
+    m.squares += SHUFFLE_XOR(m.squares, lanes) + apart * apart * 0.5f * count;
+    m.mean = 0.5f * (m.mean + other);
     count *= 2.0f;
   }
   if (blockDim.x == WARP) return m;
   __shared__ Moments of_warp[THREADS / WARP];
   if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = m;
   __syncthreads();
-  m = of_warp[0];
-  for (int warp = 1; warp < blockDim.x / WARP; warp++) { // those before, and one more
-    const float apart = of_warp[warp].mean - m.mean, share = 1.0f / (float)(warp + 1);
-    m.mean += apart * share;
-    m.squares += of_warp[warp].squares + apart * apart * count * (float)warp * share;
+  const int warps = blockDim.x / WARP;
+  m = {0.0f, 0.0f};
+  for (int warp = 0; warp < warps; warp++) m.mean += of_warp[warp].mean;
+  m.mean /= (float)warps;
+  for (int warp = 0; warp < warps; warp++) {
+    const float apart = of_warp[warp].mean - m.mean;
+    m.squares += of_warp[warp].squares + apart * apart * count;
   }
   return m;
 }
 
-template <int CHUNKS> __device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size) {
-  if (size == (int)blockDim.x * CHUNKS * CHUNK) return moments_of_full(x, size);
-  float sum = 0.0f;
-#pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
-  const float mean = over_row<Sum>(sum, 0) / (float)size;
-  return {mean, over_row<Sum>(off_by(x, mean, size), 1)};
+template <bool FULL, int CHUNKS>
+__device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size) {
+  if constexpr (FULL) return moments_of_full(x);
+  const float mean = over_row<Sum>(sum_of(x), 0) / (float)size;
+  return {mean, over_row<Sum>(off_by<false>(x, mean, size), 1)};
 }
 
 template <typename T> struct Forward {
@@ -86,19 +88,19 @@ template <typename T> struct Forward {
   bool vector;
 };
 
-template <typename T, int CHUNKS, bool ADDED>
+template <typename T, int CHUNKS, bool ADDED, bool FULL>
 __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
   const int64_t row = (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= a.rows) return; // a row of one warp, or of the whole block
   const bool vector = a.vector;
+  const int64_t first = row * a.size;
   float x[CHUNKS][CHUNK];
   Packed<T> raw[CHUNKS], one[CHUNKS], other[CHUNKS]; // all are on their way before any is needed
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    const int at = chunk_at(c);
-    raw[c] = fetch(a.x + row * a.stride, at, a.size, vector);
-    if constexpr (ADDED) one[c] = fetch(a.added + row * a.size, at, a.size, vector);
-    if (ADDED && a.added2) other[c] = fetch(a.added2 + row * a.size, at, a.size, vector);
+    raw[c] = fetch<FULL>(a.x + row * a.stride, chunk_at(c), a.size, vector);
+    if constexpr (ADDED) one[c] = fetch<FULL>(a.added + first, chunk_at(c), a.size, vector);
+    if (ADDED && a.added2) other[c] = fetch<FULL>(a.added2 + first, chunk_at(c), a.size, vector);
   }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
@@ -112,31 +114,34 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
     Packed<T> rounded; // what is normalised is what the next layer reads
     pack(rounded, x[c]);
     widen(x[c], rounded);
-    store(a.sum + row * a.size, chunk_at(c), a.size, vector, x[c]);
+    store<FULL>(a.sum + first, chunk_at(c), a.size, vector, x[c]);
   }
-  const Moments found = a.mean ? moments(x, a.size) : Moments{0.0f, over_row<Sum>(off_by(x, 0.0f, a.size), 0)};
-  const float mean = found.mean, rstd = rsqrtf(found.squares / (float)a.size + a.epsilon);
-  const float shift = -mean * rstd;
+  const Moments found =
+      a.mean ? moments<FULL>(x, a.size) : Moments{0.0f, over_row<Sum>(off_by<FULL>(x, 0.0f, a.size), 0)};
+  const float rstd = rsqrtf(found.squares / (float)a.size + a.epsilon), shift = -found.mean * rstd;
   if (threadIdx.x == 0) {
     a.rstd[row] = rstd;
-    if (a.mean) a.mean[row] = mean;
+    if (a.mean) a.mean[row] = found.mean;
   }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     const int at = chunk_at(c);
-    if (at >= a.size) continue;
+    if (!FULL && at >= a.size) continue;
     float weight[CHUNK], bias[CHUNK] = {}, y[CHUNK];
-    load(weight, a.weight, at, a.size, vector);
-    if (a.bias) load(bias, a.bias, at, a.size, vector);
+    load<FULL>(weight, a.weight, at, a.size, vector);
+    if (a.bias) load<FULL>(bias, a.bias, at, a.size, vector);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] * rstd + shift) * weight[i] + bias[i];
-    store(a.y + row * a.size, at, a.size, vector, y);
+    for (int i = 0; i < CHUNK; i++) {
+      x[c][i] = x[c][i] * rstd + shift;
+      y[i] = x[c][i] * weight[i] + bias[i];
+    }
+    store<FULL>(a.y + first, at, a.size, vector, y);
     if (!a.y2) continue;
-    load(weight, a.weight2, at, a.size, vector);
-    if (a.bias2) load(bias, a.bias2, at, a.size, vector);
+    load<FULL>(weight, a.weight2, at, a.size, vector);
+    if (a.bias2) load<FULL>(bias, a.bias2, at, a.size, vector);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] * rstd + shift) * weight[i] + bias[i];
-    store(a.y2 + row * a.size, at, a.size, vector, y);
+    for (int i = 0; i < CHUNK; i++) y[i] = x[c][i] * weight[i] + bias[i];
+    store<FULL>(a.y2 + first, at, a.size, vector, y);
   }
 }
 
@@ -146,15 +151,11 @@ constexpr int resident(int chunks, int outputs, bool sums) {
   return chunks * outputs + sums == 1 ? 2 * THREADS : THREADS;
 }
 
-// Rows that a block has on their way: two where they fit the registers beside the sums.
-template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
-constexpr int ROWS_AHEAD = CHUNKS == 1 && sizeof(T) == 2 && OUTPUTS + SUMS > 1 ? 2 : 1;
-
 template <typename T> struct Backward {
   const T *dy, *dy2, *dsum, *x, *weight, *weight2;
   const float *mean, *rstd;
   T *dx;
-  float *partial; // [outputs, {weight, bias}, blocks, size], then with SUMS of dx [blocks, size]
+  float *partial; // [sums, blocks, size]: of weight, bias, weight2, bias2, and with SUMS of dx
   int64_t rows;
   int size;
   int64_t stride;
@@ -162,60 +163,116 @@ template <typename T> struct Backward {
 };
 
 // All that the backward pass reads of one row.
-template <typename T, int CHUNKS, int OUTPUTS> struct Row {
+template <typename T, int CHUNKS, int OUTPUTS, bool FULL> struct Row {
   Packed<T> x[CHUNKS], dy[OUTPUTS][CHUNKS], through[CHUNKS]; // the last: what reaches the sum from above
   float mean, rstd;
 
   __device__ __forceinline__ void fetch_from(const Backward<T> &a, int64_t row) {
     const T *const incoming[2] = {a.dy, a.dy2};
+    const int64_t first = row * a.size;
     mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
       const int at = chunk_at(c);
-      x[c] = fetch(a.x + row * a.stride, at, a.size, a.vector);
+      x[c] = fetch<FULL>(a.x + row * a.stride, at, a.size, a.vector);
 #pragma unroll
-      for (int o = 0; o < OUTPUTS; o++)
-        dy[o][c] = fetch(incoming[o] + row * a.size, at, a.size, a.vector);
-      if (a.dsum) through[c] = fetch(a.dsum + row * a.size, at, a.size, a.vector);
+      for (int o = 0; o < OUTPUTS; o++) dy[o][c] = fetch<FULL>(incoming[o] + first, at, a.size, a.vector);
+      if (a.dsum) through[c] = fetch<FULL>(a.dsum + first, at, a.size, a.vector);
     }
   }
 };
 
-// Each block takes every gridDim.x-th row and keeps the sums for weight and bias in registers, and
-// with SUMS that of dx, which is the gradient of a bias that stands in the residual sum. Rows are on
-// their way while others are reduced, so that memory does not wait for arithmetic.
-template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
-__global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THREADS)
+// Running sums over a block's rows, of this thread's columns.
+template <int SUMS, int CHUNKS> struct SumsInRegisters {
+  static constexpr int MOST_THREADS = THREADS;
+  float sum[SUMS][CHUNKS][CHUNK] = {};
+
+  __device__ __forceinline__ void add(int which, int c, const float (&x)[CHUNK]) {
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum[which][c][i] += x[i];
+  }
+
+  __device__ __forceinline__ void read(float (&to)[CHUNK], int which, int c) const {
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) to[i] = sum[which][c][i];
+  }
+};
+
+#if !defined(__HIP__)
+// Of long rows they do not fit there: in dynamic shared memory, each thread's own, in blocks of more
+// threads with fewer registers each. The distance of two is constant, so that the compiler knows them
+// apart and reads several at once.
+template <int SUMS, int CHUNKS> struct SumsInShared {
+  static constexpr int MOST_THREADS = CHUNKS == 1 ? 2 * THREADS : THREADS, DISTANCE = MOST_THREADS;
+  static constexpr int BYTES = SUMS * CHUNKS * CHUNK * DISTANCE * (int)sizeof(float);
+  float4 *mine;
+
+  __device__ __forceinline__ SumsInShared() {
+    extern __shared__ float4 sums[];
+    mine = sums + threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < SUMS * CHUNKS * 2; i++) mine[i * DISTANCE] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  }
+
+  __device__ __forceinline__ float4 &half(int which, int c, int h) const {
+    return mine[((which * CHUNKS + c) * 2 + h) * DISTANCE];
+  }
+
+  __device__ __forceinline__ void add(int which, int c, const float (&x)[CHUNK]) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float4 &to = half(which, c, h), sum = to;
+      sum.x += x[4 * h], sum.y += x[4 * h + 1], sum.z += x[4 * h + 2], sum.w += x[4 * h + 3];
+      to = sum;
+    }
+  }
+
+  __device__ __forceinline__ void read(float (&to)[CHUNK], int which, int c) const {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const float4 sum = half(which, c, h);
+      to[4 * h] = sum.x, to[4 * h + 1] = sum.y, to[4 * h + 2] = sum.z, to[4 * h + 3] = sum.w;
+    }
+  }
+};
+#endif
+
+// Each block takes every gridDim.x-th row and keeps the sums for weight and bias, and with SUMS that
+// of dx, which is the gradient of a bias that stands in the residual sum. The next row is on its way
+// while one is reduced.
+template <typename T, int CHUNKS, int OUTPUTS, bool SUMS, bool FULL, typename Sums>
+__global__ void __launch_bounds__(Sums::MOST_THREADS, Sums::MOST_THREADS > THREADS ? 1 : resident(CHUNKS, OUTPUTS, SUMS) / THREADS)
     norm_backward(Backward<T> a) {
-  float dweight[OUTPUTS][CHUNKS][CHUNK] = {}, dbias[OUTPUTS][CHUNKS][CHUNK] = {}, down[CHUNKS][CHUNK] = {};
   const bool vector = a.vector;
   const T *const weights[2] = {a.weight, a.weight2}; // of every row, so they come from the cache
   const float per_element = 1.0f / (float)a.size;
-  constexpr int AHEAD = ROWS_AHEAD<T, CHUNKS, OUTPUTS, SUMS>;
-  Row<T, CHUNKS, OUTPUTS> ahead[AHEAD];
+  Sums total;
+  Row<T, CHUNKS, OUTPUTS, FULL> here;
+  here.fetch_from(a, blockIdx.x);
   int turn = 0;
-  auto reduce = [&](Row<T, CHUNKS, OUTPUTS> &here, int64_t row) {
-    const float mean = here.mean, rstd = here.rstd;
-    float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK] = {}; // g: gradient of the normalised row
-    float sums[2] = {0.0f, 0.0f};                       // of g, of g x normal
+  for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
+    const float rstd = here.rstd, shift = -here.mean * rstd;
+    float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK]; // g: gradient of the normalised row
+    float sums[2] = {0.0f, 0.0f};                  // of g, of g x normal
     Packed<T> through[CHUNKS];
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
       through[c] = here.through[c];
       widen(normal[c], here.x[c]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) normal[c][i] = normal[c][i] * rstd - mean * rstd;
+      for (int i = 0; i < CHUNK; i++) normal[c][i] = normal[c][i] * rstd + shift;
 #pragma unroll
       for (int o = 0; o < OUTPUTS; o++) {
-        float w[CHUNK], dy[CHUNK]; // dy is zero beyond the row's end, and all that follows
-        load(w, weights[o], chunk_at(c), a.size, vector);
+        float w[CHUNK], dy[CHUNK], scaled[CHUNK]; // dy is zero beyond the row's end, and all that follows
+        load<FULL>(w, weights[o], chunk_at(c), a.size, vector);
         widen(dy, here.dy[o][c]);
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) {
-          g[c][i] += dy[i] * w[i];
-          dweight[o][c][i] += dy[i] * normal[c][i];
-          dbias[o][c][i] += dy[i];
+          g[c][i] = dy[i] * w[i] + (o ? g[c][i] : 0.0f);
+          scaled[i] = dy[i] * normal[c][i];
         }
+        total.add(2 * o, c, scaled);
+        total.add(2 * o + 1, c, dy);
       }
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) {
@@ -223,48 +280,36 @@ __global__ void __launch_bounds__(THREADS, resident(CHUNKS, OUTPUTS, SUMS) / THR
         sums[1] += g[c][i] * normal[c][i];
       }
     }
-    const int64_t later = row + (int64_t)AHEAD * gridDim.x;
-    if (later < a.rows) here.fetch_from(a, later);
+    if (row + gridDim.x < a.rows) here.fetch_from(a, row + gridDim.x);
     over_row<Sum>(sums, turn++);
     const float mean_g = a.mean ? sums[0] * per_element : 0.0f, mean_gn = sums[1] * per_element;
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
       const int at = chunk_at(c);
-      if (at >= a.size) continue;
-      float dx[CHUNK], above[CHUNK] = {};
-      if (a.dsum) widen(above, through[c]);
+      if (!FULL && at >= a.size) continue;
+      float dx[CHUNK];
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) {
-        dx[i] = (g[c][i] - mean_g - normal[c][i] * mean_gn) * rstd + above[i];
-        if constexpr (SUMS) down[c][i] += dx[i];
+      for (int i = 0; i < CHUNK; i++) dx[i] = g[c][i] - mean_g - normal[c][i] * mean_gn;
+      if (a.dsum) {
+        float above[CHUNK];
+        widen(above, through[c]);
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) dx[i] = dx[i] * rstd + above[i];
+      } else {
+#pragma unroll
+        for (int i = 0; i < CHUNK; i++) dx[i] *= rstd;
       }
-      store(a.dx + row * a.size, at, a.size, vector, dx);
+      if constexpr (SUMS) total.add(2 * OUTPUTS, c, dx);
+      store<FULL>(a.dx + row * a.size, at, a.size, vector, dx);
     }
-  };
-#pragma unroll
-  for (int i = 0; i < AHEAD; i++) {
-    const int64_t row = blockIdx.x + (int64_t)i * gridDim.x;
-    if (row < a.rows) ahead[i].fetch_from(a, row);
   }
-  for (int64_t first = blockIdx.x; first < a.rows; first += (int64_t)AHEAD * gridDim.x)
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++) {
-      const int64_t row = first + (int64_t)i * gridDim.x;
-      if (row < a.rows) reduce(ahead[i], row);
-    }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) {
-      const int at = chunk_at(c) + i;
-      if (at >= a.size) continue;
-      const int64_t part = (int64_t)gridDim.x * a.size, mine = (int64_t)blockIdx.x * a.size + at;
-#pragma unroll
-      for (int o = 0; o < OUTPUTS; o++) {
-        a.partial[2 * o * part + mine] = dweight[o][c][i];
-        a.partial[(2 * o + 1) * part + mine] = dbias[o][c][i];
-      }
-      if constexpr (SUMS) a.partial[2 * OUTPUTS * part + mine] = down[c][i];
+    for (int which = 0; which < 2 * OUTPUTS + SUMS; which++) {
+      float sum[CHUNK];
+      total.read(sum, which, c);
+      store(a.partial + ((int64_t)which * gridDim.x + blockIdx.x) * a.size, chunk_at(c), a.size, a.size % 4 == 0, sum);
     }
 }
 
@@ -272,6 +317,7 @@ int threads_for(int64_t size, int chunks) {
   return (int)(ceil_div(ceil_div(size, (int64_t)CHUNK * chunks), WARP) * WARP);
 }
 
+// With sums in registers.
 int backward_chunks(int64_t size) {
   const int64_t chunks = ceil_div(size, CHUNK);
   return chunks <= THREADS ? 1 : chunks <= 2 * THREADS ? 2 : 4;
@@ -283,11 +329,28 @@ int64_t backward_blocks(int64_t rows, int64_t size, int outputs, bool sums) {
   return rows < blocks ? rows : blocks;
 }
 
+// Chunks of a thread with which a row is full; 0: with none. A sum of several is best with few, one
+// tensor alone with many.
+int full_chunks(int64_t size, bool added) {
+  constexpr int ORDER[2][4] = {{4, 3, 2, 1}, {2, 3, 4, 1}};
+  for (int chunks : ORDER[added])
+    if (size % (WARP * chunks * CHUNK) == 0 && size <= THREADS * chunks * CHUNK) return chunks;
+  return 0;
+}
+
 template <typename T, bool ADDED>
-void launch_forward(const Forward<T> &a, int chunks, unsigned grid, dim3 block, Stream stream) {
-  if (chunks == 1) norm_forward<T, 1, ADDED><<<grid, block, 0, stream>>>(a);
-  else if (chunks == 3) norm_forward<T, 3, ADDED><<<grid, block, 0, stream>>>(a);
-  else norm_forward<T, 4, ADDED><<<grid, block, 0, stream>>>(a);
+void launch_forward(const Forward<T> &a, Stream stream) {
+  const int full = a.vector ? full_chunks(a.size, ADDED) : 0;
+  const int chunks = full ? full : a.size <= WARP * CHUNK ? 1 : 4;
+  const int threads = threads_for(a.size, chunks);
+  const dim3 block(threads, threads == WARP ? 2 : 1);
+  const unsigned grid = (unsigned)ceil_div(a.rows, block.y);
+  if (full == 1) norm_forward<T, 1, ADDED, true><<<grid, block, 0, stream>>>(a);
+  else if (full == 2) norm_forward<T, 2, ADDED, true><<<grid, block, 0, stream>>>(a);
+  else if (full == 3) norm_forward<T, 3, ADDED, true><<<grid, block, 0, stream>>>(a);
+  else if (full == 4) norm_forward<T, 4, ADDED, true><<<grid, block, 0, stream>>>(a);
+  else if (chunks == 1) norm_forward<T, 1, ADDED, false><<<grid, block, 0, stream>>>(a);
+  else norm_forward<T, 4, ADDED, false><<<grid, block, 0, stream>>>(a);
 }
 
 template <typename T> int forward(const neox_tensor *t, Stream stream) {
@@ -304,22 +367,62 @@ template <typename T> int forward(const neox_tensor *t, Stream stream) {
     NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
   }
   NEOX_REQUIRE(x.size <= LONGEST, NEOX_TOO_LONG);
-  const int chunks = x.size <= WARP * CHUNK ? 1 : x.size <= WARP * CHUNK * 3 ? 3 : 4;
-  const int threads = threads_for(x.size, chunks);
-  const dim3 block(threads, threads == WARP ? 4 : 1);
-  const unsigned grid = (unsigned)ceil_div(x.count, block.y);
-  if (a.added) launch_forward<T, true>(a, chunks, grid, block, stream);
-  else launch_forward<T, false>(a, chunks, grid, block, stream);
+  if (a.added) launch_forward<T, true>(a, stream);
+  else launch_forward<T, false>(a, stream);
   return launched();
 }
 
+template <typename T> bool is_full(const Backward<T> &a, int threads, int chunks) {
+  return a.vector && a.size == (int64_t)threads * chunks * CHUNK;
+}
+
+#if !defined(__HIP__)
+// May the kernel have so much dynamic shared memory?
+template <typename Kernel> bool gets_shared(Kernel kernel, int bytes) {
+  constexpr int OWN = 2 << 10; // of a block: its static memory, and what the hardware takes
+  if (bytes > attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - OWN) return false;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) == cudaSuccess;
+}
+
+// Long rows, full: true if they are launched.
+template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
+bool launch_shared(const Backward<T> &a, unsigned blocks, Stream stream) {
+  using Sums = SumsInShared<2 * OUTPUTS + SUMS, CHUNKS>;
+  const auto kernel = norm_backward<T, CHUNKS, OUTPUTS, SUMS, true, Sums>;
+  const int threads = threads_for(a.size, CHUNKS);
+  if (!is_full(a, threads, CHUNKS) || !gets_shared(kernel, Sums::BYTES)) return false;
+  kernel<<<blocks, threads, Sums::BYTES, stream>>>(a);
+  return true;
+}
+#endif
+
+template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
+void launch_kept(const Backward<T> &a, unsigned blocks, Stream stream) {
+  using Sums = SumsInRegisters<2 * OUTPUTS + SUMS, CHUNKS>;
+  const int threads = threads_for(a.size, CHUNKS);
+#if defined(__HIP__)
+  constexpr bool FULL_TOO = true;
+#else
+  constexpr bool FULL_TOO = CHUNKS == 1; // longer rows, if full, keep them in shared memory
+#endif
+  if constexpr (FULL_TOO)
+    if (is_full(a, threads, CHUNKS)) {
+      norm_backward<T, CHUNKS, OUTPUTS, SUMS, true, Sums><<<blocks, threads, 0, stream>>>(a);
+      return;
+    }
+  norm_backward<T, CHUNKS, OUTPUTS, SUMS, false, Sums><<<blocks, threads, 0, stream>>>(a);
+}
+
 template <typename T, int OUTPUTS, bool SUMS>
-void launch_backward(const Backward<T> &a, int64_t blocks, Stream stream) {
-  const int chunks = backward_chunks(a.size), threads = threads_for(a.size, chunks);
-  const unsigned grid = (unsigned)blocks;
-  if (chunks == 1) norm_backward<T, 1, OUTPUTS, SUMS><<<grid, threads, 0, stream>>>(a);
-  else if (chunks == 2) norm_backward<T, 2, OUTPUTS, SUMS><<<grid, threads, 0, stream>>>(a);
-  else norm_backward<T, 4, 1, SUMS><<<grid, threads, 0, stream>>>(a); // two do not fit
+void launch_backward(const Backward<T> &a, unsigned blocks, Stream stream) {
+  const int chunks = backward_chunks(a.size);
+#if !defined(__HIP__)
+  if (chunks == 2 && launch_shared<T, 1, OUTPUTS, SUMS>(a, blocks, stream)) return;
+  if (chunks == 4 && launch_shared<T, 4, 1, SUMS>(a, blocks, stream)) return;
+#endif
+  if (chunks == 1) launch_kept<T, 1, OUTPUTS, SUMS>(a, blocks, stream);
+  else if (chunks == 2) launch_kept<T, 2, OUTPUTS, SUMS>(a, blocks, stream);
+  else launch_kept<T, 4, 1, SUMS>(a, blocks, stream); // two do not fit
 }
 
 template <typename T>
@@ -335,10 +438,10 @@ int backward(const neox_tensor *t, float *partial, int64_t blocks, Stream stream
     NEOX_REQUIRE(!given(t[i]) || last(t[i]) == x.size, NEOX_WRONG_SHAPE);
   }
   const bool two = given(t[1]), sums_dx = given(t[13]);
-  if (two && sums_dx) launch_backward<T, 2, true>(a, blocks, stream);
-  else if (two) launch_backward<T, 2, false>(a, blocks, stream);
-  else if (sums_dx) launch_backward<T, 1, true>(a, blocks, stream);
-  else launch_backward<T, 1, false>(a, blocks, stream);
+  if (two && sums_dx) launch_backward<T, 2, true>(a, (unsigned)blocks, stream);
+  else if (two) launch_backward<T, 2, false>(a, (unsigned)blocks, stream);
+  else if (sums_dx) launch_backward<T, 1, true>(a, (unsigned)blocks, stream);
+  else launch_backward<T, 1, false>(a, (unsigned)blocks, stream);
   // dweight, dbias, then dweight2, dbias2 of two, then the sum of dx
   Sums<T> sums = {{pointer<T>(t[9]), pointer<T>(t[10]), pointer<T>(two ? t[11] : t[13]), pointer<T>(t[12]), pointer<T>(t[13])}};
   launch_sum_parts(partial, blocks, x.size, sums, (two ? 4 : 2) + sums_dx, stream);

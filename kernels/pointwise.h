@@ -4,8 +4,10 @@
 
 enum Curve { SILU = 0, GELU_EXACT = 1, GELU_TANH = 2, RELU = 3 };
 
-// 1 / (1 + e^-x), by the fast reciprocal: a few units in the last place of fp32
-__device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
+// 1 / (1 + 2^x), a few units in the last place of fp32
+__device__ __forceinline__ float falling(float x) { return reciprocal_quick(1.0f + exp2_quick(x)); }
+
+__device__ __forceinline__ float sigmoid(float x) { return falling(-LOG2_E * x); }
 
 struct Silu {
   __device__ static float value(float x) { return x * sigmoid(x); }
@@ -19,29 +21,32 @@ struct Silu {
 // time. Its exponential is that of the density.
 struct GeluExact {
   struct Normal {
-    float below, density; // the latter without 1 / sqrt(2 pi)
+    float tail, density; // beyond |x|; the latter without 1 / sqrt(2 pi)
   };
   __device__ static Normal normal(float x) {
-    const float z = fabsf(x) * 0.70710678f, e = __expf(-0.5f * x * x);
-    const float t = __fdividef(1.0f, 1.0f + 0.3275911f * z);
-    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-    const float tail = 0.5f * p * e;
-    return {x < 0.0f ? tail : 1.0f - tail, e};
+    const float e = exp2_quick(-0.5f * LOG2_E * x * x);
+    const float t = reciprocal_quick(1.0f + 0.3275911f * 0.70710678f * fabsf(x));
+    // half of the coefficients there
+    const float p = t * (0.127414796f + t * (-0.142248368f + t * (0.7107068705f + t * (-0.7265760135f + t * 0.5307027145f))));
+    return {p * e, e};
   }
-  __device__ static float value(float x) { return x * normal(x).below; }
+  __device__ static float value(float x) { // |x| no larger than where the tail is nothing: inf x 0
+    return fmaxf(x, 0.0f) - fminf(fabsf(x), 100.0f) * normal(x).tail;
+  }
   __device__ static float slope(float x) {
     const Normal n = normal(x);
-    return n.below + x * 0.39894228f * n.density;
+    return (x < 0.0f ? n.tail : 1.0f - n.tail) + x * 0.39894228f * n.density;
   }
 };
 
 // 0.5 (1 + tanh(u)) is the sigmoid of 2 u, with u = sqrt(2 / pi) (x + 0.044715 x^3)
 struct GeluTanh {
   static constexpr float C = 1.59576912f, K = 0.044715f; // C: 2 sqrt(2 / pi)
-  __device__ static float value(float x) { return x * sigmoid(C * x * (1.0f + K * x * x)); }
+  __device__ static float below(float x) { return falling(x * (-LOG2_E * C - LOG2_E * C * K * x * x)); }
+  __device__ static float value(float x) { return x * below(x); }
   __device__ static float slope(float x) {
-    const float s = sigmoid(C * x * (1.0f + K * x * x));
-    return s + x * s * (1.0f - s) * C * (1.0f + 3.0f * K * x * x);
+    const float s = below(x);
+    return s + x * s * (1.0f - s) * (C + 3.0f * K * C * x * x);
   }
 };
 

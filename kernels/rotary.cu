@@ -4,8 +4,8 @@
 
 namespace {
 
-constexpr int THREADS = 256;
-constexpr int RESIDENT = 3; // blocks of a multiprocessor that the registers are cut for
+constexpr int THREADS = 128;
+constexpr int RESIDENT = 8; // blocks of a multiprocessor where heads are joined
 
 // cos and sin [1 or batch, length, half]
 struct Angles {
@@ -80,68 +80,62 @@ struct Place {
   }
 };
 
-constexpr int FLYING = 2; // tokens that a thread has on their way
+// A thread keeps to two chunks of columns and goes down the tokens, so that it can sum them. Of what
+// turns they are the two halves of eight pairs; of the rest, any two.
+struct Columns {
+  int first, second, end; // of a head; those at `end` and beyond are nobody's
+  bool turns;
+};
 
-// A thread keeps to its eight columns and goes down the tokens, so that it can sum them. One that
-// turns reads its partner's columns too, which lie half a turn away and come from the cache.
+__device__ __forceinline__ Columns columns_of(int item, bool turned, int half, int head) {
+  const int pairs = turned ? (half + CHUNK - 1) / CHUNK : 0;
+  if (item < pairs) return {item * CHUNK, item * CHUNK, half, true};
+  const int base = turned ? 2 * half : 0, chunks = (head - base + CHUNK - 1) / CHUNK;
+  const int apart = (chunks + 1) / 2;
+  if (item - pairs >= apart) return {head, head, head, false};
+  return {base + (item - pairs) * CHUNK, base + (item - pairs + apart) * CHUNK, head, false};
+}
+
 template <typename T>
 __global__ void __launch_bounds__(THREADS, RESIDENT)
-    join(const __grid_constant__ Parts<T> p, Angles angles, T *mixed, float *partial) {
-  const int pairs = (angles.half + CHUNK - 1) / CHUNK, rest = p.head - 2 * angles.half;
-  const int units = 2 * pairs + (rest + CHUNK - 1) / CHUNK, plain = (p.head + CHUNK - 1) / CHUNK;
-  const int most = units > plain ? units : plain;
-  const int item = blockIdx.x * THREADS + threadIdx.x;
-  if (item >= p.heads * 3 * most) return;
-  const int part = item / most % 3, head = item / most / 3;
-  // this thread's columns: [base + at, base + at + 8) of the head, as far as base + size
-  int unit = item % most, base = 0, size = p.head, other = 0;
-  float way = 0.0f; // of the partner's sine; 0: does not turn
-  if (part < 2 && unit < pairs) {
-    size = angles.half, other = angles.half, way = 1.0f;
-  } else if (part < 2 && unit < 2 * pairs) {
-    unit -= pairs, base = angles.half, size = angles.half, other = -angles.half, way = -1.0f;
-  } else if (part < 2) {
-    unit -= 2 * pairs, base = 2 * angles.half, size = rest;
-  }
-  const int at = unit * CHUNK;
-  if (at >= size) return;
-  const T *from = p.from[part] + head * p.stride[part][1] + base;
+    join(const __grid_constant__ Parts<T> p, Angles angles, T *mixed, float *partial, int items) {
+  const int index = blockIdx.x * THREADS + threadIdx.x;
+  if (index >= p.heads * 3 * items) return;
+  const int part = index / items % 3, head = index / items / 3;
+  const Columns mine = columns_of(index % items, part < 2, angles.half, p.head);
+  if (mine.first >= mine.end) return;
+  const bool turns = mine.turns;
+  const int other = turns ? angles.half : 0; // the second half begins there
+  const bool two = turns || mine.second < mine.end;
+  const T *from = p.from[part] + head * p.stride[part][1];
   const int64_t by_batch = p.stride[part][0], by_place = p.stride[part][2];
-  const int width = p.heads * 3 * p.head, column = (head * 3 + part) * p.head + base;
+  const int width = p.heads * 3 * p.head, column = (head * 3 + part) * p.head;
   const Place step(gridDim.y, angles.length);
   Place here(blockIdx.y, angles.length);
-  float sum[CHUNK] = {};
-  for (int token = blockIdx.y; token < p.tokens; token += FLYING * gridDim.y) {
-    Packed<T> own[FLYING], partner[FLYING];
-    Place where[FLYING] = {here, here};
-#pragma unroll
-    for (int f = 0; f < FLYING; f++) {
-      where[f] = here;
-      here.advance(step, angles.length);
-      if (f && token + f * (int)gridDim.y >= p.tokens) continue;
-      const T *x = from + where[f].batch * by_batch + where[f].place * by_place;
-      own[f] = fetch(x, at, size, p.vector);
-      if (way != 0.0f) partner[f] = fetch(x + other, at, size, p.vector);
+  float sum[2][CHUNK] = {};
+  for (int token = blockIdx.y; token < p.tokens; token += gridDim.y, here.advance(step, angles.length)) {
+    const T *x = from + here.batch * by_batch + here.place * by_place;
+    const Packed<T> raw = fetch(x, mine.first, mine.end, p.vector);
+    Packed<T> raw2 = {};
+    if (two) raw2 = fetch(x + other, mine.second, mine.end, p.vector);
+    float first[CHUNK], second[CHUNK];
+    widen(first, raw);
+    widen(second, raw2);
+    if (turns) {
+      float c[CHUNK], s[CHUNK];
+      angles.at(c, s, here.batch, here.place, mine.first, p.vector);
+      turn(first, second, c, s, -1.0f);
     }
+    T *to = mixed + (int64_t)token * width + column;
+    store(to, mine.first, mine.end, p.vector, first);
+    if (two) store(to + other, mine.second, mine.end, p.vector, second);
 #pragma unroll
-    for (int f = 0; f < FLYING; f++) {
-      const int this_token = token + f * (int)gridDim.y;
-      if (f && this_token >= p.tokens) continue;
-      float x[CHUNK];
-      widen(x, own[f]);
-      if (way != 0.0f) { // back: first' = first c + second s, second' = second c - first s
-        float y[CHUNK], c[CHUNK], s[CHUNK];
-        widen(y, partner[f]);
-        angles.at(c, s, where[f].batch, where[f].place, at, p.vector);
-#pragma unroll
-        for (int i = 0; i < CHUNK; i++) x[i] = x[i] * c[i] + y[i] * s[i] * way;
-      }
-      store(mixed + (int64_t)this_token * width + column, at, size, p.vector, x);
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum[i] += x[i];
-    }
+    for (int i = 0; i < CHUNK; i++) sum[0][i] += first[i], sum[1][i] += second[i];
   }
-  if (partial) store(partial + (int64_t)blockIdx.y * width + column, at, size, false, sum);
+  if (!partial) return;
+  partial += (int64_t)blockIdx.y * width + column;
+  store(partial, mine.first, mine.end, p.vector, sum[0]);
+  if (two) store(partial + other, mine.second, mine.end, p.vector, sum[1]);
 }
 
 int angles_of(const neox_tensor *t, int64_t batch, int64_t length, Angles &a) {
@@ -163,9 +157,15 @@ bool angles_vector(const neox_tensor *t, const Angles &a) {
   return a.half % CHUNK == 0 && vectors(t[0], a.half) && vectors(t[1], a.half);
 }
 
+int items_of(int half, int head) {
+  const int rest = (int)ceil_div(head - 2 * half, CHUNK), plain = (int)ceil_div(head, CHUNK);
+  const int turned = (int)ceil_div(half, CHUNK) + (rest + 1) / 2;
+  return turned > (plain + 1) / 2 ? turned : (plain + 1) / 2;
+}
+
 int64_t strips(const neox_tensor &mixed) {
   const int64_t tokens = mixed.size[0] * mixed.size[1];
-  const int64_t items = mixed.size[2] * 3 * ceil_div(mixed.size[4], CHUNK);
+  const int64_t items = mixed.size[2] * 3 * ceil_div(ceil_div(mixed.size[4], CHUNK), 2);
   const int64_t fit = (int64_t)multiprocessors() * RESIDENT / ceil_div(items, THREADS);
   const int64_t most = fit > 0 ? fit : 1;
   return tokens < most ? tokens : most;
@@ -186,12 +186,10 @@ int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *
       p.vector = p.vector && vectors(t[part], t[part].stride[i]);
     }
   }
-  const int64_t units =
-      2 * ceil_div(angles.half, CHUNK) + ceil_div(p.head - 2 * angles.half, CHUNK);
-  const int64_t plain = ceil_div(p.head, CHUNK), items = p.heads * 3 * (units > plain ? units : plain);
+  const int items = items_of(angles.half, p.head);
   const int64_t down = strips(mixed), width = (int64_t)p.heads * 3 * p.head;
-  join<T><<<dim3((unsigned)ceil_div(items, THREADS), (unsigned)down), THREADS, 0, stream>>>(
-      p, angles, pointer<T>(mixed), partial);
+  join<T><<<dim3((unsigned)ceil_div(p.heads * 3 * items, THREADS), (unsigned)down), THREADS, 0, stream>>>(
+      p, angles, pointer<T>(mixed), partial, items);
   launch_sum_parts(partial, down, width, pointer<T>(t[6]), stream);
   return launched();
 }

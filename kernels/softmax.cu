@@ -26,97 +26,139 @@ __device__ __forceinline__ int64_t my_row() {
 // How many keys the row's query sees: the last query sees them all.
 __device__ __forceinline__ int seen(const Shape &s, int64_t row) {
   if (!s.causal) return s.keys;
-  const int limit = (int)(row % s.queries) + 1 + s.keys - s.queries;
+  const int limit = (int)((unsigned)row % s.queries) + 1 + s.keys - s.queries;
   return limit < 0 ? 0 : limit < s.keys ? limit : s.keys;
 }
 
 __device__ __forceinline__ const uint8_t *visible_row(const Shape &s, int64_t row) {
-  const int64_t query = row % s.queries, head = row / s.queries % s.heads;
-  const int64_t batch = row / s.queries / s.heads;
+  const unsigned queries = (unsigned)row / s.queries, query = (unsigned)row % s.queries; // 64 bits take thrice the time
+  const unsigned batch = queries / s.heads, head = queries % s.heads;
   return s.visible + batch * s.visible_stride[0] + head * s.visible_stride[1] +
          query * s.visible_stride[2];
 }
 
-// One byte a key, not zero where it is seen: of eight keys from `at` on.
-__device__ __forceinline__ uint64_t visible_chunk(const Shape &s, const uint8_t *row, int at) {
-  if (s.visible_vector && at + CHUNK <= s.keys) return *reinterpret_cast<const uint64_t *>(row + at);
+// Of eight keys from `at` on: a byte each, not zero where it is seen.
+struct Seen {
+  uint32_t word[2];
+
+  __device__ __forceinline__ bool operator[](int i) const { return word[i / 4] & 0xffu << 8 * (i % 4); }
+};
+
+template <bool WHOLE> __device__ __forceinline__ Seen seen_chunk(const Shape &s, const uint8_t *row, int at) {
+  if (s.visible_vector && (WHOLE || at + CHUNK <= s.keys)) {
+    const uint2 two = *reinterpret_cast<const uint2 *>(row + at);
+    return {two.x, two.y};
+  }
   uint64_t bytes = 0;
 #pragma unroll 1
   for (int i = at; i < at + CHUNK; i++)
     bytes = bytes >> 8 | (uint64_t)(i < s.keys ? row[i * s.visible_stride[3]] : 0) << 56;
-  return bytes;
+  return {(uint32_t)bytes, (uint32_t)(bytes >> 32)};
 }
 
-template <typename T, bool MASKED>
+// Of a warp's part of a row: the largest exponent, and the sum of all powers less that.
+struct Powers {
+  float largest, sum;
+};
+
+// What a power of this warp is to be multiplied by, so that those of the row add up to one. One trip
+// through the block: each warp took its own largest off, and now learns the others'.
+__device__ __forceinline__ float share_of_row(Powers mine) {
+  float largest[1] = {mine.largest}, sum[1] = {mine.sum};
+  if (blockDim.x > WARP) {
+    __shared__ Powers of_warp[1024 / WARP];
+    const int warps = blockDim.x / WARP, lanes = lanes_of_warps(warps), warp = threadIdx.x & (lanes - 1);
+    if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = mine;
+    __syncthreads();
+    const Powers other = warp < warps ? of_warp[warp] : Powers{-INFINITY, 0.0f};
+    largest[0] = other.largest;
+    over_lanes<Largest>(largest, lanes);
+    sum[0] = other.sum == 0.0f ? 0.0f : other.sum * exp2_quick(other.largest - largest[0]); // a NaN stays one
+    over_lanes<Sum>(sum, lanes);
+  }
+  return sum[0] > 0.0f ? exp2_quick(mine.largest - largest[0]) / sum[0] : sum[0];
+}
+
+// WHOLE: as of `fetch`.
+template <typename T, bool MASKED, bool WHOLE>
 __global__ void __launch_bounds__(1024)
     softmax_forward(Shape s, const T *scores, T *out, float scale) {
   const int64_t row = my_row();
   if (row >= s.rows) return;
   const int limit = seen(s, row);
+  const float to_powers = scale * LOG2_E; // e^(scale x) is 2^(to_powers x)
   const T *from = scores + row * s.keys;
+  T *to = out + row * s.keys;
   Packed<T> raw[CHUNKS];
-  uint64_t visible[CHUNKS];
+  Seen visible[CHUNKS];
+  const float nothing[CHUNK] = {};
   float x[CHUNKS][CHUNK], largest = -INFINITY;
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-    if (chunk_at(c) < limit) {
-      raw[c] = fetch(from, chunk_at(c), s.keys, s.vector);
-      if constexpr (MASKED) visible[c] = visible_chunk(s, visible_row(s, row), chunk_at(c));
+  for (int c = 0; c < CHUNKS; c++) {
+    const int at = chunk_at(c);
+    if (at < limit) {
+      raw[c] = fetch<WHOLE>(from, at, s.keys, s.vector);
+      if constexpr (MASKED) visible[c] = seen_chunk<WHOLE>(s, visible_row(s, row), at);
+    } else if (at < s.keys) {
+      store<WHOLE>(to, at, s.keys, s.vector, nothing);
     }
+  }
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     const int left = limit - chunk_at(c); // of this chunk is seen
     if (left <= 0) continue;
     widen(x[c], raw[c]);
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) x[c][i] *= scale;
+    for (int i = 0; i < CHUNK; i++) x[c][i] *= to_powers;
     if (left < CHUNK) {
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) x[c][i] = i < left ? x[c][i] : -INFINITY;
     }
     if constexpr (MASKED) {
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) x[c][i] = visible[c] >> (8 * i) & 0xff ? x[c][i] : -INFINITY;
+      for (int i = 0; i < CHUNK; i++) x[c][i] = visible[c][i] ? x[c][i] : -INFINITY;
     }
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) largest = fmaxf(largest, x[c][i]);
   }
-  largest = over_row<Largest>(largest, 0);
-  if (largest == -INFINITY) largest = 0.0f; // nothing is seen: zeros
+  largest = over_warp<Largest>(largest);
+  const float least = largest == -INFINITY ? 0.0f : largest; // this warp sees nothing: zeros
   float sum = 0.0f;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
     if (chunk_at(c) < limit)
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum += x[c][i] = __expf(x[c][i] - largest);
-    else
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) x[c][i] = 0.0f;
-  sum = over_row<Sum>(sum, 1);
-  const float factor = sum > 0.0f ? 1.0f / sum : sum; // a NaN stays one
+      for (int i = 0; i < CHUNK; i++) sum += x[c][i] = exp2_quick(x[c][i] - least);
+  const float factor = share_of_row({largest, over_warp<Sum>(sum)});
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    if (chunk_at(c) >= s.keys) continue;
+    if (chunk_at(c) >= limit) continue;
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) x[c][i] *= factor;
-    store(out + row * s.keys, chunk_at(c), s.keys, s.vector, x[c]);
+    store<WHOLE>(to, chunk_at(c), s.keys, s.vector, x[c]);
   }
 }
 
 // dx = scale y (dy - sum(y dy)); y is zero wherever nothing was seen.
-template <typename T>
+template <typename T, bool WHOLE>
 __global__ void __launch_bounds__(1024)
     softmax_backward(Shape s, const T *dout, const T *out, T *dscores, float scale) {
   const int64_t row = my_row();
   if (row >= s.rows) return;
   const int limit = seen(s, row);
+  T *to = dscores + row * s.keys;
+  const float nothing[CHUNK] = {};
   Packed<T> y[CHUNKS], dy[CHUNKS];
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-    if (chunk_at(c) < limit) {
-      y[c] = fetch(out + row * s.keys, chunk_at(c), s.keys, s.vector);
-      dy[c] = fetch(dout + row * s.keys, chunk_at(c), s.keys, s.vector);
+  for (int c = 0; c < CHUNKS; c++) {
+    const int at = chunk_at(c);
+    if (at < limit) {
+      y[c] = fetch<WHOLE>(out + row * s.keys, at, s.keys, s.vector);
+      dy[c] = fetch<WHOLE>(dout + row * s.keys, at, s.keys, s.vector);
+    } else if (at < s.keys) {
+      store<WHOLE>(to, at, s.keys, s.vector, nothing);
     }
+  }
   float sum = 0.0f, v[CHUNK], d[CHUNK];
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
@@ -129,15 +171,12 @@ __global__ void __launch_bounds__(1024)
   sum = over_row<Sum>(sum, 0);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
-    if (chunk_at(c) >= s.keys) continue;
-    float dx[CHUNK] = {};
-    if (chunk_at(c) < limit) {
-      widen(v, y[c]);
-      widen(d, dy[c]);
+    if (chunk_at(c) >= limit) continue;
+    widen(v, y[c]);
+    widen(d, dy[c]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) dx[i] = scale * v[i] * (d[i] - sum);
-    }
-    store(dscores + row * s.keys, chunk_at(c), s.keys, s.vector, dx);
+    for (int i = 0; i < CHUNK; i++) d[i] = scale * v[i] * (d[i] - sum);
+    store<WHOLE>(to, chunk_at(c), s.keys, s.vector, d);
   }
 }
 
@@ -146,6 +185,7 @@ int shape_of(const neox_tensor &scores, bool causal, Shape &s) {
   NEOX_REQUIRE(dense(scores), NEOX_WRONG_STRIDE);
   NEOX_REQUIRE(scores.size[3] <= LONGEST, NEOX_TOO_LONG);
   s.rows = scores.size[0] * scores.size[1] * scores.size[2];
+  NEOX_REQUIRE(s.rows < INT32_MAX, NEOX_TOO_LONG);
   s.heads = (int)scores.size[1];
   s.queries = (int)scores.size[2];
   s.keys = (int)scores.size[3];
@@ -166,6 +206,16 @@ int visible_of(const neox_tensor &scores, const neox_tensor &visible, Shape &s) 
   s.visible_vector = s.visible_stride[3] == 1 && (uintptr_t)s.visible % CHUNK == 0;
   for (int i = 0; i < 3; i++) s.visible_vector = s.visible_vector && s.visible_stride[i] % CHUNK == 0;
   return NEOX_OK;
+}
+
+bool whole(const Shape &s) { return s.vector && s.keys % CHUNK == 0; }
+
+template <typename T>
+void launch_forward(const Shape &s, const T *scores, T *out, float scale, unsigned grid, dim3 block, Stream stream) {
+  if (s.visible && whole(s)) softmax_forward<T, true, true><<<grid, block, 0, stream>>>(s, scores, out, scale);
+  else if (s.visible) softmax_forward<T, true, false><<<grid, block, 0, stream>>>(s, scores, out, scale);
+  else if (whole(s)) softmax_forward<T, false, true><<<grid, block, 0, stream>>>(s, scores, out, scale);
+  else softmax_forward<T, false, false><<<grid, block, 0, stream>>>(s, scores, out, scale);
 }
 
 dim3 block_for(int keys) {
@@ -192,8 +242,7 @@ NEOX_API int neox_softmax(const neox_tensor *t, int n, void *, size_t, void *str
   const Stream on = (Stream)stream;
   NEOX_BY_TYPE(
       t[0].dtype,
-      if (s.visible) softmax_forward<T, true><<<grid, block, 0, on>>>(s, pointer<T>(t[0]), pointer<T>(t[2]), scale);
-      else softmax_forward<T, false><<<grid, block, 0, on>>>(s, pointer<T>(t[0]), pointer<T>(t[2]), scale));
+      launch_forward<T>(s, pointer<T>(t[0]), pointer<T>(t[2]), scale, grid, block, on));
   return launched();
 }
 
@@ -212,7 +261,10 @@ NEOX_API int neox_softmax_backward(const neox_tensor *t, int n, void *, size_t, 
   const dim3 block = block_for(s.keys);
   const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
   const float scale = (float)number(t[3]);
-  NEOX_BY_TYPE(t[0].dtype, softmax_backward<T><<<grid, block, 0, (Stream)stream>>>(
-                               s, pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), scale));
+  const Stream on = (Stream)stream;
+  NEOX_BY_TYPE(
+      t[0].dtype, const T *dout = pointer<T>(t[0]), *out = pointer<T>(t[1]); T *dscores = pointer<T>(t[2]);
+      if (whole(s)) softmax_backward<T, true><<<grid, block, 0, on>>>(s, dout, out, dscores, scale);
+      else softmax_backward<T, false><<<grid, block, 0, on>>>(s, dout, out, dscores, scale));
   return launched();
 }

@@ -128,13 +128,8 @@ def _kernel(
     fives = zip(weights, lows, gradients, exp_avg, exp_avg_sq, strict=True)
     launch(
         "adamw", rate, step, factor, bad, beta1, beta2, epsilon, decay, float(decoupled),
-        *(_flat(one) for five in fives for one in five),
+        *(one for five in fives for one in five),
     )  # fmt: skip
-
-
-def _flat(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """A view: a copy would be updated instead of the tensor."""
-    return None if tensor is None else tensor.detach().view(-1)
 
 
 define(

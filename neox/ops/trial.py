@@ -166,6 +166,7 @@ def _named(op: str, make: Maker, *arguments: Value, gradient: bool = True) -> Ca
 def _norms(make: Maker) -> Iterator[Case]:
     for rows, size in (
         (5, 7), (130, 768), (1, 4096), (0, 64), (3, 1000), (9, 2048), (2, 6144), (4, 8191),
+        (39, 512), (13, 1536), (3000, 1024), (700, 5120), (600, 8192),
     ):  # fmt: skip
         x, w, b = make(rows, size), make(size), make(size)
         for added in ([], [make(rows, size)], [make(rows, size), make(rows, size)]):
@@ -175,7 +176,10 @@ def _norms(make: Maker) -> Iterator[Case]:
         both, biases = [w, make(size)], [b, make(size)]
         yield _named("norm", make, x, [make(rows, size)], [make(size)], both, biases, 1e-5, False)
         yield _named("norm", make, unaligned(x), [], [], [unaligned(w)], [b], 1e-5, False)
-    yield _named("norm", make, make(2, 16_001), [], [], [make(16_001)], [], 1e-5, True)
+    for rows, size in ((2, 16_001), (400, 12_288), (300, 16_384)):
+        x = make(rows, size)
+        yield _named("norm", make, x, [], [], [make(size)], [], 1e-5, True)
+        yield _named("norm", make, x, [x], [make(size)], [make(size)], [make(size)], 1e-5, False)
     # far from zero: the variance must not be a difference of large numbers
     for size in (512, 2048):
         far = make(8, size) + 30

@@ -61,7 +61,8 @@ def _one_pass(
     copy = {master: masters.lower.get(name) for name, master in masters.named.items()}
     moments = {master: [moment(optimizer, master, kind) for kind in MOMENTS] for master in gradient}
     steps = [optimizer.state[master]["step"] for master in gradient]  # all alike
-    torch._foreach_add_(steps, (result.bad == 0).to(steps[0].dtype))
+    taken = (result.bad == 0).to(steps[0].dtype)
+    torch._foreach_add_(steps, [taken] * len(steps))  # of one tensor it would wait for its value
     scalars = AdamwScalars(
         rate=torch.full_like(steps[0], order.rate),
         step=steps[0],

@@ -26,6 +26,14 @@ struct uint4 {
   uint32_t x, y, z, w;
 };
 
+struct uint2 {
+  uint32_t x, y;
+};
+
+struct float4 {
+  float x, y, z, w;
+};
+
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
 
 inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -110,7 +118,8 @@ struct Block {
       for (current = 0; current < threads; current++) {
         if (done[current]) continue;
         again = true;
-        threadIdx = dim3(current % blockDim.x, current / blockDim.x);
+        const unsigned at = (unsigned)current, row = at / blockDim.x;
+        threadIdx = dim3(at % blockDim.x, row % blockDim.y, row / blockDim.y);
         resume();
       }
     }
@@ -119,13 +128,13 @@ struct Block {
 
 // What kernel<<<grid, block>>>(...) is rewritten to.
 template <typename Body> void launch(dim3 grid, dim3 block, Body body) {
-  if (block.x * block.y > MOST) abort();
+  if (block.x * block.y * block.z > MOST) abort();
   gridDim = grid, blockDim = block;
   Block::it().body = body;
   for (unsigned y = 0; y < grid.y; y++)
     for (unsigned x = 0; x < grid.x; x++) {
       blockIdx = dim3(x, y);
-      Block::it().run(block.x * block.y);
+      Block::it().run(block.x * block.y * block.z);
     }
 }
 
@@ -173,9 +182,10 @@ inline __half2 __floats2half2_rn(float low, float high) {
   return {__float2half_rn(low), __float2half_rn(high)};
 }
 inline __half __ushort_as_half(unsigned short bits) { return emulated_cast<__half>(bits); }
-inline float __expf(float x) { return expf(x); }
-inline float __fdividef(float a, float b) { return a / b; }
+inline float __builtin_amdgcn_exp2f(float x) { return exp2f(x); }
+inline float __builtin_amdgcn_rcpf(float x) { return 1.0f / x; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline int __clz(int x) { return x ? __builtin_clz((unsigned)x) : 32; }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
 
 // --- the runtime ---------------------------------------------------------------------------------
