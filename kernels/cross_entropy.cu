@@ -91,7 +91,7 @@ struct Slope {
       if ((unsigned)(target - at) < CHUNK)
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) x[i] -= at + i == target ? weight : 0.0f;
-      store<WHOLE>(row, at, words, vector, x);
+      store<WHOLE, true>(row, at, words, vector, x); // the cache is for rows that are read again
     }
   }
 };

@@ -18,9 +18,14 @@ inline int attribute(hipDeviceAttribute_t which) {
 }
 inline int multiprocessors() { return attribute(hipDeviceAttributeMultiprocessorCount); }
 inline int cache_bytes() { return attribute(hipDeviceAttributeL2CacheSize); }
-// One instruction each; tiny results become zero.
-__device__ __forceinline__ float exp2_quick(float x) { return __builtin_amdgcn_exp2f(x); }
+// One instruction each, or a few.
+__device__ __forceinline__ float exp2_quick(float x) { return exp2f(x); }
 __device__ __forceinline__ float reciprocal_quick(float x) { return __builtin_amdgcn_rcpf(x); }
+// What nobody reads again while the cache would still hold it.
+__device__ __forceinline__ void store_past_cache(uint4 *to, uint4 value) {
+  __builtin_nontemporal_store(value.x, &to->x), __builtin_nontemporal_store(value.y, &to->y);
+  __builtin_nontemporal_store(value.z, &to->z), __builtin_nontemporal_store(value.w, &to->w);
+}
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -47,6 +52,7 @@ __device__ __forceinline__ float reciprocal_quick(float x) {
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
+__device__ __forceinline__ void store_past_cache(uint4 *to, uint4 value) { __stcs(to, value); }
 #endif
 
 constexpr float LOG2_E = 1.44269504f; // e^x is 2^(x log2(e)), and 2^x is what the hardware computes
@@ -193,17 +199,21 @@ __device__ __forceinline__ void load(float (&to)[CHUNK], const T *row, int at, i
   widen(to, fetch<WHOLE>(row, at, size, vector));
 }
 
-template <bool WHOLE = false, typename T>
+// PAST: past the cache.
+template <bool WHOLE = false, bool PAST = false, typename T>
 __device__ __forceinline__ void store(T *row, int at, int size, bool vector,
                                       const float (&from)[CHUNK]) {
   Packed<T> raw;
   pack(raw, from);
   if (WHOLE || (vector && at + CHUNK <= size)) {
 #pragma unroll
-    for (int part = 0; part < Packed<T>::WORDS / 4; part++)
-      reinterpret_cast<uint4 *>(row + at)[part] =
-          make_uint4(raw.word[4 * part], raw.word[4 * part + 1], raw.word[4 * part + 2],
-                     raw.word[4 * part + 3]);
+    for (int part = 0; part < Packed<T>::WORDS / 4; part++) {
+      uint4 *const to = reinterpret_cast<uint4 *>(row + at) + part;
+      const uint4 four = make_uint4(raw.word[4 * part], raw.word[4 * part + 1], raw.word[4 * part + 2],
+                                    raw.word[4 * part + 3]);
+      if constexpr (PAST) store_past_cache(to, four);
+      else *to = four;
+    }
     return;
   }
   if constexpr (!WHOLE) {

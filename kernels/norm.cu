@@ -244,7 +244,14 @@ template <typename T, int CHUNKS, int OUTPUTS, bool SUMS, bool FULL, typename Su
 __global__ void __launch_bounds__(Sums::MOST_THREADS, Sums::MOST_THREADS > THREADS ? 1 : resident(CHUNKS, OUTPUTS, SUMS) / THREADS)
     norm_backward(Backward<T> a) {
   const bool vector = a.vector;
-  const T *const weights[2] = {a.weight, a.weight2}; // of every row, so they come from the cache
+  const T *const weights[2] = {a.weight, a.weight2};
+  constexpr bool HELD = OUTPUTS == 2; // in registers; with one output those are few, and threads many
+  Packed<T> held[OUTPUTS][CHUNKS];
+#pragma unroll
+  for (int o = 0; o < OUTPUTS; o++)
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+      if constexpr (HELD) held[o][c] = fetch<FULL>(weights[o], chunk_at(c), a.size, vector);
   const float per_element = 1.0f / (float)a.size;
   Sums total;
   Row<T, CHUNKS, OUTPUTS, FULL> here;
@@ -264,7 +271,8 @@ __global__ void __launch_bounds__(Sums::MOST_THREADS, Sums::MOST_THREADS > THREA
 #pragma unroll
       for (int o = 0; o < OUTPUTS; o++) {
         float w[CHUNK], dy[CHUNK], scaled[CHUNK]; // dy is zero beyond the row's end, and all that follows
-        load<FULL>(w, weights[o], chunk_at(c), a.size, vector);
+        if constexpr (HELD) widen(w, held[o][c]);
+        else load<FULL>(w, weights[o], chunk_at(c), a.size, vector);
         widen(dy, here.dy[o][c]);
 #pragma unroll
         for (int i = 0; i < CHUNK; i++) {
@@ -332,7 +340,7 @@ int64_t backward_blocks(int64_t rows, int64_t size, int outputs, bool sums) {
 // Chunks of a thread with which a row is full; 0: with none. A sum of several is best with few, one
 // tensor alone with many.
 int full_chunks(int64_t size, bool added) {
-  constexpr int ORDER[2][4] = {{4, 3, 2, 1}, {2, 3, 4, 1}};
+  constexpr int ORDER[2][4] = {{4, 3, 2, 1}, {2, 1, 3, 4}};
   for (int chunks : ORDER[added])
     if (size % (WARP * chunks * CHUNK) == 0 && size <= THREADS * chunks * CHUNK) return chunks;
   return 0;

@@ -4,18 +4,22 @@ import threading
 from types import TracebackType
 from typing import Self
 
+import torch
+
 EVERY = 0.1  # seconds
 
 
 class Gauge:
-    """Mean power and SM clock of GPU 0 over a `with` block."""
+    """Mean power and SM clock of torch's GPU 0 over a `with` block."""
 
     def __init__(self) -> None:
         import pynvml
 
         pynvml.nvmlInit()
         self._nvml = pynvml
-        self._device = self._nvml.nvmlDeviceGetHandleByIndex(0)
+        # by its name: CUDA_VISIBLE_DEVICES, which torch follows, says nothing to NVML
+        name = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+        self._device = self._nvml.nvmlDeviceGetHandleByUUID(name)
         self._watts: list[float] = []
         self._megahertz: list[float] = []
         self._end = threading.Event()

@@ -182,7 +182,7 @@ inline __half2 __floats2half2_rn(float low, float high) {
   return {__float2half_rn(low), __float2half_rn(high)};
 }
 inline __half __ushort_as_half(unsigned short bits) { return emulated_cast<__half>(bits); }
-inline float __builtin_amdgcn_exp2f(float x) { return exp2f(x); }
+template <typename T> void __builtin_nontemporal_store(T value, T *to) { *to = value; }
 inline float __builtin_amdgcn_rcpf(float x) { return 1.0f / x; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline int __clz(int x) { return x ? __builtin_clz((unsigned)x) : 32; }
