@@ -56,7 +56,7 @@ CASES = {
     "160M": Case(config="pythia/160M", batch=32),
     "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
 }
-PEERS = ("zero1", "fp8", "plain", "hf", "hf-eager")
+PEERS = ("nvtx", "zero1", "fp8", "plain", "hf", "hf-eager")
 ZERO_1 = ("engine=deepspeed", "zero_optimization={stage: 1}")
 FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 
@@ -126,6 +126,8 @@ class _Contest:
             ("roofline", self._roofline, seconds),
             ("NeoX", self._neox, seconds),
         ]
+        if "nvtx" in peers:
+            makers.append(("NeoX, NVTX ranges", self._with_ranges, seconds))
         if "zero1" in peers:
             makers.append(("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds))
         if "fp8" in peers:
@@ -156,6 +158,16 @@ class _Contest:
 
     def _neox(self) -> Steps:
         return self._session("bf16", self._config)
+
+    def _with_ranges(self) -> Steps:
+        """The same run as a profile of nsys asks for it: every phase and layer a range."""
+        steps = self._curves["bf16"].steps
+
+        def named(number: int) -> None:
+            with torch.autograd.profiler.emit_nvtx():  # type: ignore[no-untyped-call]
+                steps(number)
+
+        return named
 
     def _zero_1(self) -> Steps:
         return self._session("zero1", self._resolved(*ZERO_1))
