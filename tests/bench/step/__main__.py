@@ -37,7 +37,6 @@ from tests.bench.step.plain import PlainStep
 from tests.bench.step.roofline import Roofline
 
 LINE = "{:26} {:>8} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}"
-CURVE = 200  # steps whose losses are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,9 @@ CASES = {
     "160M": Case(config="pythia/160M", batch=32),
     "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
 }
-PEERS = ("nvtx", "zero1", "fp8", "plain", "hf", "hf-eager")
+PEERS = ("nvtx", "zero1", "fp8", "plain", "plain-eager", "hf", "hf-eager")
+# whose losses: the last pair is the same arithmetic rounded in other places, as a yardstick
+COMPARED = (("plain", "bf16"), ("bf16", "fp8"), ("bf16", "zero1"), ("plain", "plain eager"))
 ZERO_1 = ("engine=deepspeed", "zero_optimization={stage: 1}")
 FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 
@@ -83,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="which to run beside")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a window (default: 15)")
     parser.add_argument("--rounds", type=int, default=2, help="windows of each (default: 2)")
+    parser.add_argument(
+        "--curve", type=int, default=200, help="steps whose losses are compared (default: 200)"
+    )
     parser.add_argument("--warm-up", type=float, default=15.0, help="seconds (default: 15)")
     return parser
 
@@ -106,9 +110,9 @@ class Curve:
     losses: Sequence[float | torch.Tensor]
     steps: Steps
 
-    def to_its_end(self) -> list[float]:
-        self.steps(max(0, CURVE - len(self.losses)))
-        return [float(loss) for loss in self.losses[:CURVE]]
+    def until(self, length: int) -> list[float]:
+        self.steps(max(0, length - len(self.losses)))
+        return [float(loss) for loss in self.losses[:length]]
 
 
 class _Contest:
@@ -133,7 +137,9 @@ class _Contest:
         if "fp8" in peers:
             makers.append(("NeoX, fp8", self._fp8, seconds))
         if "plain" in peers:
-            makers.append(("plain PyTorch, compiled", self._plain, seconds))
+            makers.append(("plain PyTorch, compiled", lambda: self._plain(True), seconds))
+        if "plain-eager" in peers:
+            makers.append(("plain PyTorch, eager", lambda: self._plain(False), seconds / 3))
         if "hf" in peers:
             makers.append(("Hugging Face, compiled", lambda: self._hugging_face(True), seconds / 3))
         if "hf-eager" in peers:
@@ -144,10 +150,10 @@ class _Contest:
             print(f"  {name}: the first step is done after {first:.1f} s", flush=True)
             contenders.append(contender)
         heat(contenders[1], self._asked.warm_up)
-        compete(contenders, self._asked.rounds)
+        compete(contenders, self._asked.rounds, lambda line: print(line, flush=True))
         self._table(contenders)
-        self._compare("plain", "bf16")
-        self._compare("bf16", "fp8")
+        for one, other in COMPARED:
+            self._compare(one, other)
         for ours in self._sessions:
             ours.session.close()
         leave()
@@ -187,14 +193,14 @@ class _Contest:
             case.config, batch=case.batch, corpus=self._prefix, length=case.length, more=more
         )
 
-    def _plain(self) -> Steps:
+    def _plain(self, compiled: bool) -> Steps:
         seed = self._config.training.seed
         weights = {
             name: draw(name, shape, self._spec, seed)
             for name, shape in parameter_shapes(self._spec).items()
         }
         optimizer = settings.optimizer_spec(self._config)
-        step = PlainStep(self._spec, self._case.length, weights, optimizer, compiled=True)
+        step = PlainStep(self._spec, self._case.length, weights, optimizer, compiled=compiled)
         batches, schedule = _batches(self._config, self._spec), settings.schedule(self._config)
         number = count()
 
@@ -203,8 +209,9 @@ class _Contest:
         def one() -> None:
             losses.append(step.step(next(batches), learning_rate(schedule, next(number))))
 
-        self._curves["plain"] = Curve(losses, _times(one))
-        return self._curves["plain"].steps
+        curve = Curve(losses, _times(one))
+        self._curves["plain" if compiled else "plain eager"] = curve
+        return curve.steps
 
     def _hugging_face(self, compiled: bool) -> Steps:
         optimizer = settings.optimizer_spec(self._config)
@@ -232,13 +239,17 @@ class _Contest:
             print(LINE.format(one.name, *numbers), flush=True)
 
     def _compare(self, one: str, other: str) -> None:
-        if one not in self._curves or other not in self._curves:
+        length = self._asked.curve
+        if not length or one not in self._curves or other not in self._curves:
             return
-        a, b = (self._curves[name].to_its_end() for name in (one, other))
+        a, b = (self._curves[name].until(length) for name in (one, other))
         apart = [abs(y / x - 1) for x, y in zip(a, b, strict=True)]
+        worst = max(range(length), key=apart.__getitem__)
+        over = sum(part > 0.01 for part in apart)
         print(
-            f"loss over {CURVE} steps: {one} {a[0]:.4f} -> {a[-1]:.4f}, {other} {b[0]:.4f} -> "
-            f"{b[-1]:.4f}; apart at most {max(apart):.2%}, on average {sum(apart) / CURVE:.2%}",
+            f"loss over {length} steps: {one} {a[0]:.4f} -> {a[-1]:.4f}, {other} {b[0]:.4f} -> "
+            f"{b[-1]:.4f}; apart on average {sum(apart) / length:.2%}, more than 1 % in {over} "
+            f"steps, most in step {worst + 1}: {apart[worst]:.2%} ({a[worst]:.4f}, {b[worst]:.4f})",
             flush=True,
         )
 

@@ -62,10 +62,13 @@ def heat(contender: Contender, seconds: float) -> None:
     _run(contender, seconds)
 
 
-def compete(contenders: list[Contender], rounds: int) -> None:
-    for _ in range(rounds):
+def compete(contenders: list[Contender], rounds: int, say: Callable[[str], None]) -> None:
+    for number in range(1, rounds + 1):
         for contender in contenders:
-            contender.windows.append(_run(contender, contender.seconds))
+            window = _run(contender, contender.seconds)
+            contender.windows.append(window)
+            each = window.seconds / window.steps * 1e3
+            say(f"  round {number}: {contender.name}: {window.steps} steps of {each:.1f} ms")
 
 
 def _run(contender: Contender, seconds: float) -> Window:
