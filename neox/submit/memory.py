@@ -119,14 +119,18 @@ def kept(config: RunConfig, cut: Geometry) -> Kept:
         )
     if zero_stage(config) == 0:
         return Kept(weights=4, optimizer=moments, gradients=4, early_gradients=accumulated)
-    flat = config.precision.precision == "bfloat16"  # made at the start, never given back
+    optimizer = (4 + moments) / share
+    if config.precision.precision == "bfloat16":
+        # the fp32 sums are made at the start and never given back; each bf16 gradient joins its
+        # sum in the backward pass and is gone
+        return Kept(weights=element, optimizer=optimizer, gradients=4, early_gradients=4)
     lower = element if element < 4 else 0
-    own = 0 if flat else 4 / share  # the partition's gradients beside the accumulated ones
+    own = 4 / share  # the partition's gradients beside the accumulated ones
     return Kept(
         weights=element,
-        optimizer=(4 + moments) / share,
+        optimizer=optimizer,
         gradients=4 + max(lower, own),
-        early_gradients=4 if flat else accumulated,
+        early_gradients=accumulated,
     )
 
 

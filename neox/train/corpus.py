@@ -67,11 +67,12 @@ def _masking(config: RunConfig, vocab_size: int) -> Masking:
 
 def _sum_over(mesh: Mesh) -> Callable[[float], float]:
     def summed(weight: float) -> float:
-        total = torch.tensor(weight, dtype=torch.float64, device=mesh.device)
         if mesh.data_group is not None:
-            dist.all_reduce(total, group=mesh.data_group)
-        if not total:
+            on_device = torch.tensor(weight, dtype=torch.float64, device=mesh.device)
+            dist.all_reduce(on_device, group=mesh.data_group)
+            weight = float(on_device)
+        if not weight:
             raise DataError("no token of the next step counts: its labels mask all of it")
-        return float(total)
+        return weight
 
     return summed

@@ -92,7 +92,7 @@ class DeepSpeedEngine:
             "train_batch_size": micro_batch * accumulation * mesh.data_size,
         }
         self._engine = _initialize(trainee, self._optimizer, settings, mesh)
-        self._zero = zero_of(self._engine.optimizer, precision, stage, named, mesh)
+        self._zero = zero_of(self._engine, precision, stage, named, mesh)
         if initial:
             self._load_masters(initial)
         self._engine.train()
@@ -129,7 +129,7 @@ class DeepSpeedEngine:
             self._optimizer, gradients, result, clip=self._clip, loss_scale=self._scale.value
         )
         set_rate(self._optimizer, lr)
-        self._engine.step()
+        self._zero.update()
         if verdict is not None:
             self._scale.update(overflow=bool(verdict.read() > 0))
         return result
@@ -195,7 +195,7 @@ def _settings(precision: Precision, zero: ZeroSpec, model: nn.Module) -> dict[st
     for name in ("reduce_bucket_size", "allgather_bucket_size"):
         # a larger bucket is only an idle buffer; DeepSpeed wants an even number
         section[name] = min(int(section[name]), largest + largest % 2)  # type: ignore[call-overload]
-    if zero.stage > 0 and precision != "bf16":  # bf16 insists on DeepSpeed's own norm
+    if zero.stage > 0 and precision != "bf16":  # of bf16 its step is not called
         section["compute_grad_norm"] = False
     settings: dict[str, object] = {
         "gradient_clipping": 0.0,  # ours, by the fp64 norm
@@ -204,9 +204,11 @@ def _settings(precision: Precision, zero: ZeroSpec, model: nn.Module) -> dict[st
         "data_types": {"grad_accum_dtype": "fp32"},
         "communication_data_type": "fp32",
         "steps_per_print": 1 << 62,
+        "timers": {"throughput": {"enabled": False}},  # it waits for the GPU twice a step
     }
     if precision == "bf16":
-        settings["bf16"] = {"enabled": True}
+        # a gradient joins its sum in fp32 as soon as it is there, and its memory is free again
+        settings["bf16"] = {"enabled": True, "immediate_grad_update": True}
     if precision == "fp16":
         settings["fp16"] = {"enabled": True, "loss_scale": 1.0}  # the scale is ours
     return settings

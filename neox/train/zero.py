@@ -28,6 +28,9 @@ class Zero(Protocol):
     def saved(self) -> list[Partition]:
         """The part of them that this rank saves."""
 
+    def update(self) -> None:
+        """Let the optimizer take its step; the model's weights follow, the gradients go."""
+
     def weights_changed(self) -> None:
         """Bring changed masters into the weights that the model computes with."""
 
@@ -37,7 +40,8 @@ class Zero0:
 
     disjoint = False
 
-    def __init__(self, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
+    def __init__(self, engine: Any, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
+        self._engine = engine
         self._named = named
         self._mesh = mesh
 
@@ -54,6 +58,9 @@ class Zero0:
             for n, p in self._named.items()
         ]
 
+    def update(self) -> None:
+        self._engine.step()
+
     def weights_changed(self) -> None:
         pass  # the masters are the weights
 
@@ -63,8 +70,9 @@ class Zero1:
 
     disjoint = True
 
-    def __init__(self, wrapped: Any, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
-        self._wrapped = wrapped
+    def __init__(self, engine: Any, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
+        self._engine = engine
+        self._wrapped = wrapped = engine.optimizer
         self._partitions = _partitions(
             wrapped.bit16_groups,
             wrapped.bit16_groups_flat,
@@ -82,6 +90,9 @@ class Zero1:
     def saved(self) -> list[Partition]:
         return self._partitions
 
+    def update(self) -> None:
+        self._engine.step()
+
     def weights_changed(self) -> None:
         self._wrapped.update_lp_params()
 
@@ -89,8 +100,8 @@ class Zero1:
 class Bf16Zero1(Zero1):
     """DeepSpeed's bf16_optimizer.py: bf16 with fp32 accumulation."""
 
-    def __init__(self, wrapped: Any, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
-        self._wrapped = wrapped
+    def __init__(self, engine: Any, named: Mapping[str, nn.Parameter], mesh: Mesh) -> None:
+        self._wrapped = wrapped = engine.optimizer
         self._partitions = _partitions(
             wrapped.bf16_groups,
             wrapped.bf16_groups_flat,
@@ -101,6 +112,17 @@ class Bf16Zero1(Zero1):
 
     def gradients(self) -> list[torch.Tensor]:
         return list(self._wrapped.fp32_groups_gradient_flat_partition)
+
+    def update(self) -> None:
+        """What DeepSpeed's own step does, without its norm of the gradients: it is ours already,
+        and to read it on the host every rank would wait for the GPU.
+        """
+        masters = self._wrapped.fp32_groups_flat_partition
+        for master, gradient in zip(masters, self.gradients(), strict=True):
+            master.grad = gradient
+        self._wrapped.optimizer.step()
+        self._wrapped.update_lp_params()
+        self._wrapped.zero_grad()
 
 
 def _partitions(
@@ -120,10 +142,10 @@ def _partitions(
 
 
 def zero_of(
-    wrapped: Any, precision: Precision, stage: int, named: Mapping[str, nn.Parameter], mesh: Mesh
+    engine: Any, precision: Precision, stage: int, named: Mapping[str, nn.Parameter], mesh: Mesh
 ) -> Zero:
-    """The view of `wrapped`, DeepSpeed's optimizer around ours."""
+    """The view of DeepSpeed's engine and of its optimizer around ours."""
     if stage == 0:
-        return Zero0(named, mesh)
+        return Zero0(engine, named, mesh)
     kind = Bf16Zero1 if precision == "bf16" else Zero1
-    return kind(wrapped, named, mesh)
+    return kind(engine, named, mesh)

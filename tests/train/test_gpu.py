@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from neox.parallel.mesh import single_process
+from neox.run.processes import join, leave
+from neox.run.rank import read_rank
 from neox.train.host_copy import HostCopy
 from neox.train.loss_scale import LossScaleSpec
 from neox.train.native import NativeEngine
 from neox.train.optimizers import OptimizerSpec
 from neox.train.precision import Precision
-from tests.train.equality import ADAM, largest_difference, native_steps, take_steps
+from tests.train.equality import ADAM, deepspeed, largest_difference, native_steps, take_steps
 from tests.train.small_model import global_batch, trainee
 
 pytestmark = [
@@ -63,6 +65,21 @@ def test_a_step_waits_for_nothing_on_the_device(precision: Precision) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert numbers.read()[2:].tolist() == [0, 1]
+
+
+def test_zero_1_waits_for_nothing_either() -> None:
+    mesh = join(read_rank({}), torch.device("cuda", 0), alone_needs_group=True)
+    try:
+        engine = deepspeed(mesh, 1, precision="bf16")
+        take_steps(engine, mesh, steps=2)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            numbers = HostCopy(engine.step(global_batch(2), lr=1e-3, stop=True).together())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert numbers.read()[2:].tolist() == [0, 1]
+    finally:
+        leave()
 
 
 def test_a_steps_numbers_do_not_wait_for_the_next_step() -> None:

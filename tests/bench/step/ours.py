@@ -26,13 +26,14 @@ CHAINS = 8_192  # that are drawn side by side
 
 
 def write_corpus(prefix: Path, tokens: int) -> None:
-    """Tokens of which each has 32 likely successors, some words far more frequent than others.
+    """Tokens of which each has 32 likely successors, some words more frequent than others.
 
-    A model learns the frequencies (6.6 nats) within some tens of steps and then, word by word, what
-    follows what (2.9 nats): a curve without a sudden step, where two curves cannot be compared.
+    A model learns word by word what follows what, so the curve has no sudden step: where the loss
+    halves within some tens of steps (frequencies that fall as 1 / rank), the same plain step is up
+    to 2 % apart from itself, compiled and eager.
     """
     draw = np.random.default_rng(1)
-    popular, likely = _zipf(WORDS), _zipf(SUCCESSORS)
+    popular, likely = _falling(WORDS, 0.5), _falling(SUCCESSORS, 1.0)
     follows = np.searchsorted(popular, draw.random((WORDS, SUCCESSORS))).astype(np.uint16)
     here = np.searchsorted(popular, draw.random(CHAINS))
     chains = np.empty((tokens // CHAINS, CHAINS), np.uint16)
@@ -43,9 +44,9 @@ def write_corpus(prefix: Path, tokens: int) -> None:
             file.add(document)
 
 
-def _zipf(words: int) -> NDArray[np.float64]:
-    """The running sum of probabilities that fall as 1 / rank."""
-    share: NDArray[np.float64] = np.cumsum(1 / np.arange(1, words + 1))
+def _falling(words: int, power: float) -> NDArray[np.float64]:
+    """The running sum of probabilities that fall as 1 / rank^power."""
+    share: NDArray[np.float64] = np.cumsum(np.arange(1, words + 1) ** -power)
     return share / share[-1]
 
 
