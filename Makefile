@@ -1,6 +1,6 @@
 # make demo    install, prepare text, render a job, train it on this machine, resume it, sample
 # make test    everything, the real Slurm included where it can be installed
-# make test-gpu  kernels built, all GPU tests, benches; a log with commit and card
+# make test-gpu  kernels built, all GPU tests and benches; a log with commit and card
 # make check   formatting, types, and the walls between the rooms
 PYTHON ?= python3
 VENV   ?= .venv

@@ -1,9 +1,11 @@
-"""All GPU tests and benches in one go: `make test-gpu`, or `python -m tests.gpu [LOG]`.
+"""All GPU tests and benches in one go: `make test-gpu`, or `python -m tests.gpu`.
 
 Builds the kernels for this machine's GPU, runs every test marked gpu, the kernels under
-compute-sanitizer, and the kernel bench. The log begins with commit and card.
+compute-sanitizer, the kernel bench and the step bench: half an hour on an H200. The log begins
+with commit and card.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -17,26 +19,48 @@ from neox.ops.on_gpu import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZER = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9")
+STEP = (sys.executable, "-m", "tests.bench.step")
+LARGE = 130e9  # bytes of a GPU on which the step bench runs all its cases with their peers
+STEPS = ("build", "tests", "sanitizer", "bench", "step", "step-ways")
 
 
-def main(log: Path) -> int:
+def main() -> int:
+    asked = _parser().parse_args()
     if not torch.cuda.is_available():
         print("tests.gpu: torch sees no GPU here", file=sys.stderr)
         return 4
     gpu = torch.device("cuda", 0)
-    neox = (sys.executable, "-m", "neox.run.cli", "kernels")
-    steps: list[tuple[str, Sequence[str]]] = [
-        ("build", (*neox, "build", "--arch", architecture(gpu))),
-        ("tests", (sys.executable, "-m", "pytest", "-q", "-m", "gpu", *_files())),
-        ("bench", (*neox, "bench")),
-    ]
-    if shutil.which(SANITIZER[0]):
-        steps.insert(2, ("sanitizer", (*SANITIZER, *neox, "test")))
-    with log.open("w") as out:
+    steps = {name: argv for name, argv in _steps(gpu).items() if name in asked.only}
+    with asked.log.open("w") as out:
         _both(out, f"{_commit()} on {torch.cuda.get_device_name(gpu)}, torch {torch.__version__}")
-        codes = {name: _run(out, name, argv) for name, argv in steps}
+        codes = {name: _run(out, name, argv) for name, argv in steps.items()}
         _both(out, ", ".join(f"{name}: {code}" for name, code in codes.items()))
-    return max(codes.values())
+    return max(codes.values(), default=0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
+    parser.add_argument("log", type=Path, nargs="?", default=Path("test-gpu.log"))
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS, help="a part of it")
+    return parser
+
+
+def _steps(gpu: torch.device) -> dict[str, Sequence[str]]:
+    neox = (sys.executable, "-m", "neox.run.cli", "kernels")
+    steps: dict[str, Sequence[str]] = {
+        "build": (*neox, "build", "--arch", architecture(gpu)),
+        "tests": (sys.executable, "-m", "pytest", "-q", "-m", "gpu", *_files()),
+    }
+    if shutil.which(SANITIZER[0]):
+        steps["sanitizer"] = (*SANITIZER, *neox, "test")
+    steps["bench"] = (*neox, "bench")
+    if torch.cuda.get_device_properties(gpu).total_memory < LARGE:
+        return steps | {"step": (*STEP, "160M", "--peers", "plain", "hf")}
+    # fp8 and Hugging Face's model do not fit beside each other
+    cases = ("160M", "410M", "1.4B", "1.4B-16k")
+    steps["step"] = (*STEP, *cases, "--peers", "plain", "hf")
+    steps["step-ways"] = (*STEP, "1.4B", "--peers", "nvtx", "zero1", "fp8")
+    return steps
 
 
 def _run(out: TextIO, name: str, argv: Sequence[str]) -> int:
@@ -70,4 +94,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "test-gpu.log")))
+    sys.exit(main())
