@@ -11,7 +11,8 @@ class Batch:
 
     `weight` is the sum of the loss masks over all micro-batches of all data ranks of the step,
     known before the step from the labels alone; of pairs it is their number. Engines divide by it,
-    so that the result does not depend on how a batch is cut.
+    so that the result does not depend on how a batch is cut. Where it had to be summed over GPUs,
+    it is a scalar on them.
 
     With `pairs` the first half of the rows are the chosen answers, and the second half the
     rejected ones in the same order.
@@ -19,7 +20,7 @@ class Batch:
 
     tokens: torch.Tensor  # [b, s + 1] int64
     loss_mask: torch.Tensor  # [b, s] float32, 1 where the next token counts
-    weight: float
+    weight: float | torch.Tensor
     targets: torch.Tensor | None = None  # [b, s] int64; None: the next token, always
     documents: torch.Tensor | None = None  # [b, s] int32: attention stays within one of a row
     positions: torch.Tensor | None = None  # [b, s] int32; None: 0 to s - 1

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from neox.data.batch import Batch
@@ -70,7 +71,7 @@ class Loader:
         start: int = 0,
         stop: int | None = None,
         masking: Masking | None = None,
-        sum_over_ranks: Callable[[float], float] | None = None,
+        sum_over_ranks: Callable[[float], float | torch.Tensor] | None = None,
     ) -> None:
         self.position = start  # samples handed out so far, over all ranks; what a checkpoint saves
         self._samples = samples
@@ -200,5 +201,7 @@ class Loader:
         """Communicate where the step is used: a collective in the thread could meet another."""
         if self._sum_over_ranks is None or self._all_count or step[0].pairs:
             return step
-        weight = self._sum_over_ranks(step[0].weight)
+        own = step[0].weight
+        assert isinstance(own, float)
+        weight = self._sum_over_ranks(own)
         return [replace(one, weight=weight) for one in step]

@@ -1,6 +1,5 @@
 """The loaders of training and evaluation, from a run's samples."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -13,6 +12,7 @@ from neox.data.loader import Geometry, Loader
 from neox.data.samples import Samples
 from neox.data.tokenizers import load_tokenizer
 from neox.parallel.mesh import Mesh
+from neox.train.host_copy import HostCopy
 
 
 def training_loader(
@@ -30,7 +30,7 @@ def training_loader(
         start=start,
         stop=len(samples),
         masking=_masking(config, vocab_size),
-        sum_over_ranks=_sum_over(mesh),
+        sum_over_ranks=WeightSum(mesh),
     )
 
 
@@ -65,14 +65,34 @@ def _masking(config: RunConfig, vocab_size: int) -> Masking:
     return replace(masking, eod=tokenizer.eod)
 
 
-def _sum_over(mesh: Mesh) -> Callable[[float], float]:
-    def summed(weight: float) -> float:
-        if mesh.data_group is not None:
-            on_device = torch.tensor(weight, dtype=torch.float64, device=mesh.device)
-            dist.all_reduce(on_device, group=mesh.data_group)
-            weight = float(on_device)
-        if not weight:
-            raise DataError("no token of the next step counts: its labels mask all of it")
-        return weight
+class WeightSum:
+    """A step's weight, summed over the data ranks.
 
-    return summed
+    On GPUs the sum stays there, because to read it every rank would wait for the step before. That
+    a step has no weight is then found one step late, after its numbers were not finite and changed
+    no weight.
+    """
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        self._before: HostCopy | None = None
+
+    def __call__(self, weight: float) -> float | torch.Tensor:
+        """Raises DataError where nothing counts, on all ranks at the same step."""
+        group = self._mesh.data_group
+        if group is None:
+            return _counting(weight)
+        if self._before is not None:
+            _counting(float(self._before.read()))
+        total = torch.full((), weight, dtype=torch.float64, device=self._mesh.device)
+        dist.all_reduce(total, group=group)
+        if not total.is_cuda:
+            return _counting(float(total))
+        self._before = HostCopy(total)
+        return total
+
+
+def _counting(weight: float) -> float:
+    if not weight:
+        raise DataError("no token of this step counts: its labels mask all of it")
+    return weight

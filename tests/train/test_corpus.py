@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from neox.config.derive import resolve
 from neox.config.load import load
+from neox.data.errors import DataError
 from neox.data.loader import Geometry
 from neox.data.run_order import validation_order
-from neox.train.corpus import evaluation_loader
+from neox.parallel.mesh import Mesh, single_process
+from neox.train.corpus import WeightSum, evaluation_loader
 from tests.data.files import numbered, write_tokens
+from tests.train.ranks import run_ranks
 
 CONFIG = """
 num_layers: 2
@@ -44,3 +48,27 @@ def test_document_masks_and_position_resets(tmp_path: Path, mask: bool, reset: b
         assert (one.documents is not None, one.positions is not None) == (mask, reset)
         assert one.documents is None or int(one.documents.max()) >= 1
         assert one.positions is None or int(one.positions.max()) <= 4  # documents have 5 tokens
+
+
+def test_one_rank_keeps_its_weight() -> None:
+    weight = WeightSum(single_process(torch.device("cpu")))
+    assert weight(3.0) == 3.0
+    with pytest.raises(DataError, match="labels mask all"):
+        weight(0.0)
+
+
+def two_sums(mesh: Mesh) -> tuple[object, str]:
+    weight = WeightSum(mesh)
+    found = weight(3.0 * mesh.rank)
+    try:
+        weight(0.0)
+    except DataError as error:
+        return found, str(error)
+    return found, ""
+
+
+@pytest.mark.slow
+def test_ranks_sum_their_weights_and_fail_together() -> None:
+    for found, error in run_ranks(2, two_sums):
+        assert found == 3.0
+        assert "labels mask all" in error

@@ -1,11 +1,15 @@
 """On a GPU: the fused update, its skip without waiting, and fp16 with its loss scale."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from neox.parallel.mesh import single_process
+from neox.data.errors import DataError
+from neox.parallel.mesh import Mesh, single_process
 from neox.run.processes import join, leave
 from neox.run.rank import read_rank
+from neox.train.corpus import WeightSum
 from neox.train.host_copy import HostCopy
 from neox.train.loss_scale import LossScaleSpec
 from neox.train.native import NativeEngine
@@ -67,19 +71,35 @@ def test_a_step_waits_for_nothing_on_the_device(precision: Precision) -> None:
     assert numbers.read()[2:].tolist() == [0, 1]
 
 
-def test_zero_1_waits_for_nothing_either() -> None:
-    mesh = join(read_rank({}), torch.device("cuda", 0), alone_needs_group=True)
+@pytest.fixture
+def group_of_one() -> Iterator[Mesh]:
+    yield join(read_rank({}), torch.device("cuda", 0), alone_needs_group=True)
+    leave()
+
+
+def test_zero_1_waits_for_nothing_either(group_of_one: Mesh) -> None:
+    engine = deepspeed(group_of_one, 1, precision="bf16")
+    take_steps(engine, group_of_one, steps=2)
+    torch.cuda.set_sync_debug_mode("error")
     try:
-        engine = deepspeed(mesh, 1, precision="bf16")
-        take_steps(engine, mesh, steps=2)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            numbers = HostCopy(engine.step(global_batch(2), lr=1e-3, stop=True).together())
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        assert numbers.read()[2:].tolist() == [0, 1]
+        numbers = HostCopy(engine.step(global_batch(2), lr=1e-3, stop=True).together())
     finally:
-        leave()
+        torch.cuda.set_sync_debug_mode("default")
+    assert numbers.read()[2:].tolist() == [0, 1]
+
+
+def test_a_weight_is_summed_without_waiting(group_of_one: Mesh) -> None:
+    weight = WeightSum(group_of_one)
+    weight(3.0)  # NCCL begins
+    torch.cuda.synchronize()
+    torch.cuda._sleep(2_000_000_000)
+    busy = torch.cuda.Event()
+    busy.record()
+    total = weight(0.0)
+    assert not busy.query(), "it waited for the step before"
+    assert isinstance(total, torch.Tensor)
+    with pytest.raises(DataError, match="labels mask all"):
+        weight(3.0)
 
 
 def test_a_steps_numbers_do_not_wait_for_the_next_step() -> None:
