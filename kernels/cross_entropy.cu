@@ -18,20 +18,29 @@ constexpr int FLYING = 4; // chunks that a thread has on their way
 
 // -inf counts nothing, also where it is all that there is.
 template <int N> __device__ __forceinline__ void count_in(Best &best, const float (&x)[N][CHUNK]) {
-  float here = x[0][0];
+  float each[N]; // one after the other, operations would wait for each other
 #pragma unroll
-  for (int n = 0; n < N; n++)
+  for (int n = 0; n < N; n++) {
+    each[n] = x[n][0];
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) here = fmaxf(here, x[n][i]);
+    for (int i = 1; i < CHUNK; i++) each[n] = fmaxf(each[n], x[n][i]);
+  }
+  float here = each[0];
+#pragma unroll
+  for (int n = 1; n < N; n++) here = fmaxf(here, each[n]);
   if (here > best.largest) {
     best.sum *= exp2_quick((best.largest - here) * LOG2_E);
     best.largest = here;
   }
   const float shift = best.largest == -INFINITY ? 0.0f : best.largest * LOG2_E;
 #pragma unroll
-  for (int n = 0; n < N; n++)
+  for (int n = 0; n < N; n++) {
+    each[n] = 0.0f;
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) best.sum += exp2_quick(x[n][i] * LOG2_E - shift);
+    for (int i = 0; i < CHUNK; i++) each[n] += exp2_quick(x[n][i] * LOG2_E - shift);
+  }
+#pragma unroll
+  for (int n = 0; n < N; n++) best.sum += each[n];
 }
 
 // N chunks of a row from `base` on, -inf beyond its end. WHOLE: as of `fetch`.

@@ -5,27 +5,33 @@
 
 namespace {
 
+// A sum for each chunk, then their sum: one after the other, additions would wait for each other.
 template <int CHUNKS> __device__ __forceinline__ float sum_of(const float (&x)[CHUNKS][CHUNK]) {
-  float sum = 0.0f;
+  float total = 0.0f;
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
+  for (int c = 0; c < CHUNKS; c++) {
+    float sum = x[c][0];
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += x[c][i];
-  return sum;
+    for (int i = 1; i < CHUNK; i++) sum += x[c][i];
+    total += sum;
+  }
+  return total;
 }
 
 // Sum over this thread's elements of (x - mean)^2.
 template <bool FULL, int CHUNKS>
 __device__ __forceinline__ float off_by(const float (&x)[CHUNKS][CHUNK], float mean, int size) {
-  float squares = 0.0f;
+  float total = 0.0f;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     const int left = FULL ? CHUNK : size - chunk_at(c);
+    float squares = 0.0f;
 #pragma unroll
     for (int i = 0; i < CHUNK; i++)
       if (left >= CHUNK || i < left) squares += (x[c][i] - mean) * (x[c][i] - mean);
+    total += squares;
   }
-  return squares;
+  return total;
 }
 
 // Of a row: its mean, and the sum of (x - mean)^2.
@@ -37,7 +43,7 @@ struct Moments {
 // of large numbers (Chan et al. 1979).
 template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const float (&x)[CHUNKS][CHUNK]) {
   float count = CHUNKS * CHUNK; // of each part
-  Moments m = {sum_of(x) / count, 0.0f};
+  Moments m = {sum_of(x) * (1.0f / (CHUNKS * CHUNK)), 0.0f};
   m.squares = off_by<true>(x, m.mean, 0);
 #pragma unroll
   for (int lanes = 1; lanes < WARP; lanes *= 2) {
@@ -62,9 +68,9 @@ template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const f
 }
 
 template <bool FULL, int CHUNKS>
-__device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size) {
+__device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size, float per_element) {
   if constexpr (FULL) return moments_of_full(x);
-  const float mean = over_row<Sum>(sum_of(x), 0) / (float)size;
+  const float mean = over_row<Sum>(sum_of(x), 0) * per_element;
   return {mean, over_row<Sum>(off_by<false>(x, mean, size), 1)};
 }
 
@@ -75,7 +81,7 @@ template <typename T> struct Forward {
   int64_t rows;
   int size;
   int64_t stride;
-  float epsilon;
+  float per_element, epsilon; // the former: 1 / size
   bool vector;
 };
 
@@ -107,9 +113,9 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
     widen(x[c], rounded);
     store<FULL>(a.sum + first, chunk_at(c), a.size, vector, x[c]);
   }
-  const Moments found =
-      a.mean ? moments<FULL>(x, a.size) : Moments{0.0f, over_row<Sum>(off_by<FULL>(x, 0.0f, a.size), 0)};
-  const float rstd = rsqrtf(found.squares / (float)a.size + a.epsilon), shift = -found.mean * rstd;
+  const Moments found = a.mean ? moments<FULL>(x, a.size, a.per_element)
+                               : Moments{0.0f, over_row<Sum>(off_by<FULL>(x, 0.0f, a.size), 0)};
+  const float rstd = rsqrtf(found.squares * a.per_element + a.epsilon), shift = -found.mean * rstd;
   if (threadIdx.x == 0) {
     a.rstd[row] = rstd;
     if (a.mean) a.mean[row] = found.mean;
@@ -167,7 +173,7 @@ template <typename T> int forward(const neox_tensor *t, Stream stream) {
   Forward<T> a = {pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), pointer<T>(t[3]),
                   pointer<T>(t[4]), pointer<T>(t[5]), pointer<T>(t[6]), pointer<T>(t[7]),
                   pointer<T>(t[8]), pointer<T>(t[9]), pointer<float>(t[10]), pointer<float>(t[11]),
-                  x.count, (int)x.size, x.stride, (float)number(t[12]), vectors(t[0], x.stride)};
+                  x.count, (int)x.size, x.stride, 1.0f / (float)x.size, (float)number(t[12]), vectors(t[0], x.stride)};
   for (int i = 1; i < 10; i++) {
     a.vector = a.vector && vectors(t[i], x.size);
     NEOX_REQUIRE(!given(t[i]) || dense(t[i]), NEOX_WRONG_STRIDE);

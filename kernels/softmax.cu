@@ -89,6 +89,7 @@ __global__ void __launch_bounds__(1024)
   const float to_powers = scale * LOG2_E; // e^(scale x) is 2^(to_powers x)
   const T *from = scores + row * s.keys;
   T *to = out + row * s.keys;
+  const uint8_t *const visible_from = MASKED ? visible_row(s, row) : nullptr; // once: it divides
   Packed<T> raw[CHUNKS];
   Seen visible[CHUNKS];
   const float nothing[CHUNK] = {};
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(1024)
     const int at = chunk_at(c);
     if (at < limit) {
       raw[c] = fetch<WHOLE>(from, at, s.keys, s.vector);
-      if constexpr (MASKED) visible[c] = seen_chunk<WHOLE>(s, visible_row(s, row), at);
+      if constexpr (MASKED) visible[c] = seen_chunk<WHOLE>(s, visible_from, at);
     } else if (at < s.keys) {
       store<WHOLE>(to, at, s.keys, s.vector, nothing);
     }
@@ -118,17 +119,22 @@ __global__ void __launch_bounds__(1024)
 #pragma unroll
       for (int i = 0; i < CHUNK; i++) x[c][i] = visible[c][i] ? x[c][i] : -INFINITY;
     }
+    float here = x[c][0]; // of the chunk first: one after the other, operations would wait
 #pragma unroll
-    for (int i = 0; i < CHUNK; i++) largest = fmaxf(largest, x[c][i]);
+    for (int i = 1; i < CHUNK; i++) here = fmaxf(here, x[c][i]);
+    largest = fmaxf(largest, here);
   }
   largest = over_warp<Largest>(largest);
   const float least = largest == -INFINITY ? 0.0f : largest; // this warp sees nothing: zeros
   float sum = 0.0f;
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
-    if (chunk_at(c) < limit)
+  for (int c = 0; c < CHUNKS; c++) {
+    if (chunk_at(c) >= limit) continue;
+    float here = 0.0f;
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum += x[c][i] = exp2_quick(x[c][i] - least);
+    for (int i = 0; i < CHUNK; i++) here += x[c][i] = exp2_quick(x[c][i] - least);
+    sum += here;
+  }
   const float factor = share_of_row({largest, over_warp<Sum>(sum)});
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
