@@ -40,7 +40,6 @@ __device__ __forceinline__ int tensor_of(const Batch &batch, int block) {
 
 template <typename Low, typename Grad, typename Moment>
 __global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch batch, Scalars s) {
-  if (s.bad && *s.bad > 0.0f) return; // a bad step changes nothing
   const int which = tensor_of(batch, blockIdx.x);
   const Tensor &t = batch.tensor[which];
   const int64_t base = (int64_t)(blockIdx.x - batch.first_block[which]) * PER_BLOCK;
@@ -57,7 +56,8 @@ __global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch b
   load(w, master, at, size, vector);
   load(g, grad, at, size, vector);
   load(m, first, at, size, vector);
-  load(v, second, at, size, vector);
+  load(v, second, at, size, vector); // all on their way before anything is asked
+  if (s.bad && *s.bad > 0.0f) return; // a bad step changes nothing
   const float step = *s.step, rate = *s.rate, factor = s.factor ? *s.factor : 1.0f;
   // 1 - beta^step, exact also where beta^step is close to 1
   const float rate1 = rate / -expm1f(step * s.log_beta1);

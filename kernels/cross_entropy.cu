@@ -84,8 +84,9 @@ struct Slope {
       : target(target >= 0 && target < words ? (int)target : -1), factor(weight * slope),
         shift(lse * LOG2_E), weight(weight) {}
 
-  template <bool WHOLE, int N, typename T>
-  __device__ __forceinline__ void apply(T *row, int base, int words, bool vector) const {
+  // `found(logit)` is called by the one thread that meets the target.
+  template <bool WHOLE, int N, typename T, typename Found>
+  __device__ __forceinline__ void apply(T *row, int base, int words, bool vector, Found found) const {
     const int stride = blockDim.x * CHUNK;
     Packed<T> raw[N];
 #pragma unroll
@@ -93,25 +94,26 @@ struct Slope {
 #pragma unroll
     for (int n = 0; n < N; n++) {
       const int at = base + n * stride;
-      float x[CHUNK];
+      float x[CHUNK], p[CHUNK];
       widen(x, raw[n]);
 #pragma unroll
-      for (int i = 0; i < CHUNK; i++) x[i] = factor * exp2_quick(x[i] * LOG2_E - shift);
+      for (int i = 0; i < CHUNK; i++) p[i] = factor * exp2_quick(x[i] * LOG2_E - shift);
       if ((unsigned)(target - at) < CHUNK)
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) x[i] -= at + i == target ? weight : 0.0f;
-      store<WHOLE, true>(row, at, words, vector, x); // the cache is for rows that are read again
+        for (int i = 0; i < CHUNK; i++)
+          if (at + i == target) found(x[i]), p[i] -= weight;
+      store<WHOLE, true>(row, at, words, vector, p); // the cache is for rows that are read again
     }
   }
 };
 
-template <bool WHOLE, typename T>
-__device__ __forceinline__ void gradient(T *row, int words, const Slope &slope, bool vector) {
+template <bool WHOLE, typename T, typename Found>
+__device__ __forceinline__ void gradient(T *row, int words, const Slope &slope, bool vector, Found found) {
   const int stride = blockDim.x * CHUNK;
   int base = threadIdx.x * CHUNK;
   for (; base + (FLYING - 1) * stride < words; base += FLYING * stride)
-    slope.apply<WHOLE, FLYING>(row, base, words, vector);
-  for (; base < words; base += stride) slope.apply<WHOLE, 1>(row, base, words, vector);
+    slope.apply<WHOLE, FLYING>(row, base, words, vector, found);
+  for (; base < words; base += stride) slope.apply<WHOLE, 1>(row, base, words, vector, found);
 }
 
 template <typename T, int THREADS_OF_BLOCK, bool WHOLE>
@@ -120,13 +122,23 @@ __global__ void __launch_bounds__(THREADS_OF_BLOCK, THREADS_ALONE / THREADS_OF_B
           const float *weights, float *losses, float *lses, float z, bool vector) {
   for (int64_t at = blockIdx.x; at < rows; at += gridDim.x) {
     T *row = logits + at * stride;
-    const int64_t target = targets[at];
-    const float picked = target >= 0 && target < words ? wide(row[target]) : 0.0f;
+    // One lane asks: a number that all lanes load alike would be waited for here, before the row.
+    int target_low = 0, target_high = 0;
+    float weight = 0.0f;
+    if (threadIdx.x % WARP == 0) {
+      target_low = reinterpret_cast<const int *>(targets + at)[0];
+      target_high = reinterpret_cast<const int *>(targets + at)[1];
+      weight = weights[at];
+    }
     const Best best = statistics<WHOLE>(row, words, vector);
     const float lse = best.largest + logf(best.sum);
-    gradient<WHOLE>(row, words, Slope(target, words, lse, weights[at], 1.0f + 2.0f * z * lse), vector);
+    const int64_t target =
+        (int64_t)SHUFFLE(target_high, 0) << 32 | (uint32_t)SHUFFLE(target_low, 0); // the low word comes first
+    const Slope slope(target, words, lse, SHUFFLE(weight, 0), 1.0f + 2.0f * z * lse);
+    const float loss = lse + z * lse * lse; // less the target's logit
+    gradient<WHOLE>(row, words, slope, vector, [&](float logit) { losses[at] = loss - logit; });
     if (threadIdx.x) continue;
-    losses[at] = lse - picked + z * lse * lse;
+    if (slope.target < 0) losses[at] = loss;
     lses[at] = lse;
   }
 }
@@ -150,7 +162,7 @@ __global__ void __launch_bounds__(THREADS_READING)
                    const float *lses, const float *weights, float z, bool vector) {
   const float lse = lses[blockIdx.x];
   const Slope slope(targets[blockIdx.x] - first, words, lse, weights[blockIdx.x], 1.0f + 2.0f * z * lse);
-  gradient<false>(logits + blockIdx.x * stride, words, slope, vector);
+  gradient<false>(logits + blockIdx.x * stride, words, slope, vector, [](float) {});
 }
 
 template <typename T, int THREADS_OF_BLOCK, bool WHOLE>

@@ -8,6 +8,7 @@
 #define WARP 64
 #define __grid_constant__
 #define SHUFFLE_XOR(value, lanes) __shfl_xor(value, lanes)
+#define SHUFFLE(value, lane) __shfl(value, lane)
 using Stream = hipStream_t;
 inline int last_error() { return (int)hipGetLastError(); }
 inline int attribute(hipDeviceAttribute_t which) {
@@ -32,6 +33,7 @@ __device__ __forceinline__ void store_past_cache(uint4 *to, uint4 value) {
 #include <cuda_runtime.h>
 #define WARP 32
 #define SHUFFLE_XOR(value, lanes) __shfl_xor_sync(0xffffffffu, value, lanes)
+#define SHUFFLE(value, lane) __shfl_sync(0xffffffffu, value, lane)
 using Stream = cudaStream_t;
 inline int last_error() { return (int)cudaGetLastError(); }
 inline int attribute(cudaDeviceAttr which) {

@@ -25,12 +25,17 @@ template <typename T> struct Backward {
 // All that the backward pass reads of one row.
 template <typename T, int CHUNKS, int OUTPUTS, bool FULL> struct Row {
   Packed<T> x[CHUNKS], dy[OUTPUTS][CHUNKS], through[CHUNKS]; // the last: what reaches the sum from above
-  float mean, rstd;
+  // The mean in even lanes, rstd in odd ones. A number that all lanes load alike would become one of
+  // the whole warp at once, for which NVIDIA's compiler waits, here, where nothing is to be waited for.
+  float either;
+
+  __device__ __forceinline__ float mean(const Backward<T> &a) const { return a.mean ? SHUFFLE(either, 0) : 0.0f; }
+  __device__ __forceinline__ float rstd() const { return SHUFFLE(either, 1); }
 
   __device__ __forceinline__ void fetch_from(const Backward<T> &a, int64_t row) {
     const T *const incoming[2] = {a.dy, a.dy2};
     const int64_t first = row * a.size;
-    mean = a.mean ? a.mean[row] : 0.0f, rstd = a.rstd[row];
+    either = (a.mean && threadIdx.x % 2 == 0 ? a.mean : a.rstd)[row];
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++) {
       const int at = chunk_at(c);
@@ -118,7 +123,7 @@ __global__ void __launch_bounds__(Sums::MOST_THREADS, Sums::MOST_THREADS > THREA
   here.fetch_from(a, blockIdx.x);
   int turn = 0;
   for (int64_t row = blockIdx.x; row < a.rows; row += gridDim.x) {
-    const float rstd = here.rstd, shift = -here.mean * rstd;
+    const float rstd = here.rstd(), shift = -here.mean(a) * rstd;
     float normal[CHUNKS][CHUNK], g[CHUNKS][CHUNK]; // g: gradient of the normalised row
     float sums[2] = {0.0f, 0.0f};                  // of g, of g x normal
     Packed<T> through[CHUNKS];

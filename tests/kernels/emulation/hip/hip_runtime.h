@@ -174,6 +174,10 @@ struct __half2 {
   __half low, high;
 };
 
+inline int __shfl(int value, int lane) { // by its bits
+  return emulated_cast<int>(__shfl(emulated_cast<float>(value), lane));
+}
+
 inline float __uint_as_float(uint32_t bits) { return emulated_cast<float>(bits); }
 inline uint32_t __float_as_uint(float x) { return emulated_cast<uint32_t>(x); }
 inline float __half2float(__half x) { return (float)x.value; }
