@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -125,27 +126,8 @@ class _Contest:
 
     def run(self) -> None:
         print(f"\n{self._case}", flush=True)
-        seconds, peers = self._asked.seconds, self._asked.peers
-        makers: list[tuple[str, Callable[[], Steps], float]] = [
-            ("roofline", self._roofline, seconds),
-            ("NeoX", self._neox, seconds),
-        ]
-        if "nvtx" in peers:
-            makers.append(("NeoX, NVTX ranges", self._with_ranges, seconds))
-        if "zero1" in peers:
-            makers.append(("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds))
-        if "fp8" in peers:
-            makers.append(("NeoX, fp8", self._fp8, seconds))
-        if "plain" in peers:
-            makers.append(("plain PyTorch, compiled", lambda: self._plain(True), seconds))
-        if "plain-eager" in peers:
-            makers.append(("plain PyTorch, eager", lambda: self._plain(False), seconds / 3))
-        if "hf" in peers:
-            makers.append(("Hugging Face, compiled", lambda: self._hugging_face(True), seconds / 3))
-        if "hf-eager" in peers:
-            makers.append(("Hugging Face, eager", lambda: self._hugging_face(False), seconds / 3))
         contenders = []
-        for name, make, window in makers:
+        for name, make, window in self._makers():
             contender, first = enter(name, make, seconds=window)
             print(f"  {name}: the first step is done after {first:.1f} s", flush=True)
             contenders.append(contender)
@@ -157,6 +139,22 @@ class _Contest:
         for ours in self._sessions:
             ours.session.close()
         leave()
+
+    def _makers(self) -> Iterator[tuple[str, Callable[[], Steps], float]]:
+        """Of each contender its name, how it is made, and the seconds of its windows."""
+        seconds = self._asked.seconds
+        peers = {
+            "nvtx": ("NeoX, NVTX ranges", self._with_ranges, seconds),
+            "zero1": ("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds),
+            "fp8": ("NeoX, fp8", self._fp8, seconds),
+            "plain": ("plain PyTorch, compiled", partial(self._plain, True), seconds),
+            "plain-eager": ("plain PyTorch, eager", partial(self._plain, False), seconds / 3),
+            "hf": ("Hugging Face, compiled", partial(self._hugging_face, True), seconds / 3),
+            "hf-eager": ("Hugging Face, eager", partial(self._hugging_face, False), seconds / 3),
+        }
+        yield "roofline", self._roofline, seconds
+        yield "NeoX", self._neox, seconds
+        yield from (peers[name] for name in PEERS if name in self._asked.peers)
 
     def _roofline(self) -> Steps:
         pieces = Roofline(self._spec, self._case.batch, self._case.length)
