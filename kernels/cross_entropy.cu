@@ -123,18 +123,12 @@ __global__ void __launch_bounds__(THREADS_OF_BLOCK, THREADS_ALONE / THREADS_OF_B
   for (int64_t at = blockIdx.x; at < rows; at += gridDim.x) {
     T *row = logits + at * stride;
     // One lane asks: a number that all lanes load alike would be waited for here, before the row.
-    int target_low = 0, target_high = 0;
+    int64_t target = 0;
     float weight = 0.0f;
-    if (threadIdx.x % WARP == 0) {
-      target_low = reinterpret_cast<const int *>(targets + at)[0];
-      target_high = reinterpret_cast<const int *>(targets + at)[1];
-      weight = weights[at];
-    }
+    if (threadIdx.x % WARP == 0) target = targets[at], weight = weights[at];
     const Best best = statistics<WHOLE>(row, words, vector);
     const float lse = best.largest + logf(best.sum);
-    const int64_t target =
-        (int64_t)SHUFFLE(target_high, 0) << 32 | (uint32_t)SHUFFLE(target_low, 0); // the low word comes first
-    const Slope slope(target, words, lse, SHUFFLE(weight, 0), 1.0f + 2.0f * z * lse);
+    const Slope slope(SHUFFLE(target, 0), words, lse, SHUFFLE(weight, 0), 1.0f + 2.0f * z * lse);
     const float loss = lse + z * lse * lse; // less the target's logit
     gradient<WHOLE>(row, words, slope, vector, [&](float logit) { losses[at] = loss - logit; });
     if (threadIdx.x) continue;

@@ -68,19 +68,19 @@ template <int SUMS, int CHUNKS> struct SumsInRegisters {
 // threads with fewer registers each. The distance of two is constant, so that the compiler knows them
 // apart and reads several at once.
 template <int SUMS, int CHUNKS> struct SumsInShared {
-  static constexpr int MOST_THREADS = CHUNKS == 1 ? 2 * THREADS : THREADS, DISTANCE = MOST_THREADS;
-  static constexpr int BYTES = SUMS * CHUNKS * CHUNK * DISTANCE * (int)sizeof(float);
+  static constexpr int MOST_THREADS = CHUNKS == 1 ? 2 * THREADS : THREADS; // and the distance
+  static constexpr int BYTES = SUMS * CHUNKS * CHUNK * MOST_THREADS * (int)sizeof(float);
   float4 *mine;
 
   __device__ __forceinline__ SumsInShared() {
     extern __shared__ float4 sums[];
     mine = sums + threadIdx.x;
 #pragma unroll
-    for (int i = 0; i < SUMS * CHUNKS * 2; i++) mine[i * DISTANCE] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    for (int i = 0; i < SUMS * CHUNKS * 2; i++) mine[i * MOST_THREADS] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   }
 
   __device__ __forceinline__ float4 &half(int which, int c, int h) const {
-    return mine[((which * CHUNKS + c) * 2 + h) * DISTANCE];
+    return mine[((which * CHUNKS + c) * 2 + h) * MOST_THREADS];
   }
 
   __device__ __forceinline__ void add(int which, int c, const float (&x)[CHUNK]) {

@@ -30,10 +30,6 @@ struct uint2 {
   uint32_t x, y;
 };
 
-struct float4 {
-  float x, y, z, w;
-};
-
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
 
 inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -118,8 +114,7 @@ struct Block {
       for (current = 0; current < threads; current++) {
         if (done[current]) continue;
         again = true;
-        const unsigned at = (unsigned)current, row = at / blockDim.x;
-        threadIdx = dim3(at % blockDim.x, row % blockDim.y, row / blockDim.y);
+        threadIdx = dim3(current % blockDim.x, current / blockDim.x);
         resume();
       }
     }
@@ -128,13 +123,13 @@ struct Block {
 
 // What kernel<<<grid, block>>>(...) is rewritten to.
 template <typename Body> void launch(dim3 grid, dim3 block, Body body) {
-  if (block.x * block.y * block.z > MOST) abort();
+  if (block.x * block.y > MOST) abort();
   gridDim = grid, blockDim = block;
   Block::it().body = body;
   for (unsigned y = 0; y < grid.y; y++)
     for (unsigned x = 0; x < grid.x; x++) {
       blockIdx = dim3(x, y);
-      Block::it().run(block.x * block.y * block.z);
+      Block::it().run(block.x * block.y);
     }
 }
 
@@ -174,8 +169,10 @@ struct __half2 {
   __half low, high;
 };
 
-inline int __shfl(int value, int lane) { // by its bits
-  return emulated_cast<int>(__shfl(emulated_cast<float>(value), lane));
+inline int64_t __shfl(int64_t value, int lane) { // its halves, by their bits
+  const uint32_t low = (uint32_t)value, high = (uint32_t)(value >> 32);
+  const float both[2] = {__shfl(emulated_cast<float>(low), lane), __shfl(emulated_cast<float>(high), lane)};
+  return (int64_t)emulated_cast<uint32_t>(both[1]) << 32 | emulated_cast<uint32_t>(both[0]);
 }
 
 inline float __uint_as_float(uint32_t bits) { return emulated_cast<float>(bits); }
