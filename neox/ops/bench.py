@@ -270,7 +270,7 @@ def _heads(make: Maker) -> Iterator[Timed]:
     heads, dims = 16, 128
     join: Callable[..., object] = join_reference
     mixed = make(16, 2048, heads, 3, dims)
-    words = mixed.view(torch.int64)
+    words = torch.empty_like(mixed).view(torch.int64)  # of the limit, which inverts them
     parts = [make(16, 2048, heads, dims).transpose(1, 2) for _ in range(3)]
     for name, half in (("a quarter", 16), ("a whole head", 64)):
         angle = make(1, 2048, half, dtype=torch.float32)
