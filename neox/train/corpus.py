@@ -94,5 +94,5 @@ class WeightSum:
 
 def _counting(weight: float) -> float:
     if not weight:
-        raise DataError("no token of this step counts: its labels mask all of it")
+        raise DataError("no token of a step counts: its labels mask all of it")
     return weight

@@ -3,7 +3,7 @@
 DeepSpeed reduces gradients, holds ZeRO's partitions and gathers weights. The loss, the fp64 norm,
 clipping, the loss scale and the verdict about a step are ours, the same as in the native engine:
 between the last backward pass and the update, the reduced gradients are read where DeepSpeed put
-them (`_Zero0`, `_Zero1`, `_Bf16` below, for DeepSpeed 0.19).
+them, and in bf16 the update is ours, too (`neox/train/zero.py`, for DeepSpeed 0.19).
 """
 
 import contextlib
@@ -195,7 +195,7 @@ def _settings(precision: Precision, zero: ZeroSpec, model: nn.Module) -> dict[st
     for name in ("reduce_bucket_size", "allgather_bucket_size"):
         # a larger bucket is only an idle buffer; DeepSpeed wants an even number
         section[name] = min(int(section[name]), largest + largest % 2)  # type: ignore[call-overload]
-    if zero.stage > 0 and precision != "bf16":  # of bf16 its step is not called
+    if zero.stage > 0 and precision != "bf16":  # refused in bf16, whose norm is never made
         section["compute_grad_norm"] = False
     settings: dict[str, object] = {
         "gradient_clipping": 0.0,  # ours, by the fp64 norm
