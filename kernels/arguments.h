@@ -64,6 +64,17 @@ inline bool same_shape(const neox_tensor &a, const neox_tensor &b) {
   return true;
 }
 
+// May the kernel have so much dynamic shared memory in a block?
+template <typename Kernel> bool gets_shared(Kernel kernel, int bytes) {
+#if defined(__HIP__)
+  return false; // 64 KiB are too few for all who ask
+#else
+  constexpr int OWN = 2 << 10; // of a block: its static memory, and what the hardware takes
+  if (bytes > attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - OWN) return false;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) == cudaSuccess;
+#endif
+}
+
 #define NEOX_REQUIRE(condition, status) \
   do { \
     if (!(condition)) return status; \

@@ -27,6 +27,9 @@ __device__ __forceinline__ void store_past_cache(uint4 *to, uint4 value) {
   __builtin_nontemporal_store(value.x, &to->x), __builtin_nontemporal_store(value.y, &to->y);
   __builtin_nontemporal_store(value.z, &to->z), __builtin_nontemporal_store(value.w, &to->w);
 }
+__device__ __forceinline__ void *dynamic_shared() { return nullptr; } // no kernel gets any
+// There is no such instruction.
+__device__ __forceinline__ void prefetch_line(const void *) {}
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -55,7 +58,14 @@ __device__ __forceinline__ float reciprocal_quick(float x) {
   return y;
 }
 __device__ __forceinline__ void store_past_cache(uint4 *to, uint4 value) { __stcs(to, value); }
+__device__ __forceinline__ void *dynamic_shared() {
+  extern __shared__ uint4 places[];
+  return places;
+}
+// Into the cache that all multiprocessors share.
+__device__ __forceinline__ void prefetch_line(const void *line) { asm volatile("prefetch.global.L2 [%0];" ::"l"(line)); }
 #endif
+constexpr int CACHE_LINE = 128; // bytes
 
 constexpr float LOG2_E = 1.44269504f; // e^x is 2^(x log2(e)), and 2^x is what the hardware computes
 
@@ -84,6 +94,12 @@ __device__ __forceinline__ uint32_t bf16_bits(float x) {
 __device__ __forceinline__ void narrow(float &to, float x) { to = x; }
 __device__ __forceinline__ void narrow(f16 &to, float x) { to = __float2half_rn(x); }
 __device__ __forceinline__ void narrow(bf16 &to, float x) { to.bits = (uint16_t)bf16_bits(x); }
+
+#if !defined(__HIP__)
+template <typename T> struct Two; // of them in a register, for instructions that take both at once
+template <> struct Two<bf16> { using type = __nv_bfloat162; };
+template <> struct Two<f16> { using type = __half2; };
+#endif
 
 // --- eight neighbours: what one thread handles at a time -----------------------------------------
 
@@ -142,6 +158,14 @@ __device__ __forceinline__ void pack(Packed<f16> &to, const float (&from)[CHUNK]
   }
 }
 
+template <typename T> __device__ __forceinline__ void fill(Packed<T> &p, T value) {
+#pragma unroll
+  for (int w = 0; w < Packed<T>::WORDS; w++) {
+    if constexpr (sizeof(T) == 4) p.word[w] = reinterpret_cast<const uint32_t &>(value);
+    else p.word[w] = reinterpret_cast<const uint16_t &>(value) * 0x10001u;
+  }
+}
+
 // Lets one element in at the end, or takes the first one out.
 template <typename T> __device__ __forceinline__ void push(Packed<T> &p, T value) {
   constexpr int LAST = Packed<T>::WORDS - 1;
@@ -170,11 +194,11 @@ template <typename T> __device__ __forceinline__ void pop(Packed<T> &p, T &value
   }
 }
 
-// Elements [at, at + 8) of a row of `size`, zero beyond its end. WHOLE: all eight are there, and lie
-// at a multiple of 16 bytes; `vector`: every row begins at one. The loop is for odd shapes, and not
+// Elements [at, at + 8) of a row of `size`, `beyond` at and past its end. WHOLE: all eight are there,
+// and lie at a multiple of 16 bytes; `vector`: every row begins at one. The loop is for odd shapes, and not
 // unrolled, which would triple the time to compile.
 template <bool WHOLE = false, typename T>
-__device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool vector) {
+__device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool vector, T beyond = {}) {
   Packed<T> to;
   if (WHOLE || (vector && at + CHUNK <= size)) {
 #pragma unroll
@@ -187,10 +211,8 @@ __device__ __forceinline__ Packed<T> fetch(const T *row, int at, int size, bool 
   }
   if constexpr (!WHOLE) {
     to = {};
-    T zero;
-    narrow(zero, 0.0f);
 #pragma unroll 1
-    for (int i = at; i < at + CHUNK; i++) push(to, i < size ? row[i] : zero);
+    for (int i = at; i < at + CHUNK; i++) push(to, i < size ? row[i] : beyond);
   }
   return to;
 }
@@ -282,4 +304,37 @@ template <typename How> __device__ __forceinline__ float over_row(float value, i
   float one[1] = {value};
   over_row<How>(one, turn);
   return one[0];
+}
+
+// --- softmax: exponents against the largest -------------------------------------------------------
+
+// Of a part of a row: its largest number, and the sum of 2^(unit (x - largest)). Where -inf is all that
+// there is, the sum is 0; a NaN stays one.
+struct Powers {
+  float largest, sum;
+};
+
+__device__ __forceinline__ float sum_against(Powers p, float largest, float unit) {
+  return p.sum == 0.0f ? 0.0f : p.sum * exp2_quick((p.largest - largest) * unit);
+}
+
+__device__ __forceinline__ Powers over_warp(Powers mine, float unit) {
+  const float largest = over_warp<Largest>(mine.largest);
+  return {largest, over_warp<Sum>(sum_against(mine, largest, unit))};
+}
+
+// From those of its warps, by one trip through the block; `turn` as above.
+__device__ __forceinline__ Powers over_row(Powers of_warp, float unit, int turn) {
+  if (blockDim.x == WARP) return of_warp;
+  __shared__ Powers both[2][1024 / WARP];
+  Powers *const kept = both[turn & 1];
+  const int warps = blockDim.x / WARP, lanes = lanes_of_warps(warps), warp = threadIdx.x & (lanes - 1);
+  if (threadIdx.x % WARP == 0) kept[threadIdx.x / WARP] = of_warp;
+  __syncthreads();
+  const Powers other = warp < warps ? kept[warp] : Powers{-INFINITY, 0.0f};
+  float largest[1] = {other.largest};
+  over_lanes<Largest>(largest, lanes);
+  float sum[1] = {sum_against(other, largest[0], unit)};
+  over_lanes<Sum>(sum, lanes);
+  return {largest[0], sum[0]};
 }

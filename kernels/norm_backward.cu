@@ -68,13 +68,12 @@ template <int SUMS, int CHUNKS> struct SumsInRegisters {
 // threads with fewer registers each. The distance of two is constant, so that the compiler knows them
 // apart and reads several at once.
 template <int SUMS, int CHUNKS> struct SumsInShared {
-  static constexpr int MOST_THREADS = CHUNKS == 1 ? 2 * THREADS : THREADS; // and the distance
+  static constexpr int MOST_THREADS = CHUNKS == 1 ? 1024 : CHUNKS == 2 ? 768 : THREADS; // and the distance
   static constexpr int BYTES = SUMS * CHUNKS * CHUNK * MOST_THREADS * (int)sizeof(float);
   float4 *mine;
 
   __device__ __forceinline__ SumsInShared() {
-    extern __shared__ float4 sums[];
-    mine = sums + threadIdx.x;
+    mine = static_cast<float4 *>(dynamic_shared()) + threadIdx.x;
 #pragma unroll
     for (int i = 0; i < SUMS * CHUNKS * 2; i++) mine[i * MOST_THREADS] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   }
@@ -203,20 +202,13 @@ template <typename T> bool is_full(const Backward<T> &a, int threads, int chunks
 }
 
 #if !defined(__HIP__)
-// May the kernel have so much dynamic shared memory?
-template <typename Kernel> bool gets_shared(Kernel kernel, int bytes) {
-  constexpr int OWN = 2 << 10; // of a block: its static memory, and what the hardware takes
-  if (bytes > attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) - OWN) return false;
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) == cudaSuccess;
-}
-
 // Long rows, full: true if they are launched.
 template <typename T, int CHUNKS, int OUTPUTS, bool SUMS>
 bool launch_shared(const Backward<T> &a, unsigned blocks, Stream stream) {
   using Sums = SumsInShared<2 * OUTPUTS + SUMS, CHUNKS>;
   const auto kernel = norm_backward<T, CHUNKS, OUTPUTS, SUMS, true, Sums>;
   const int threads = threads_for(a.size, CHUNKS);
-  if (!is_full(a, threads, CHUNKS) || !gets_shared(kernel, Sums::BYTES)) return false;
+  if (threads > Sums::MOST_THREADS || !is_full(a, threads, CHUNKS) || !gets_shared(kernel, Sums::BYTES)) return false;
   kernel<<<blocks, threads, Sums::BYTES, stream>>>(a);
   return true;
 }
@@ -244,6 +236,7 @@ void launch_backward(const Backward<T> &a, unsigned blocks, Stream stream) {
   const int chunks = backward_chunks(a.size);
 #if !defined(__HIP__)
   if (chunks == 2 && launch_shared<T, 1, OUTPUTS, SUMS>(a, blocks, stream)) return;
+  if (chunks == 4 && launch_shared<T, 2, 1, SUMS>(a, blocks, stream)) return;
   if (chunks == 4 && launch_shared<T, 4, 1, SUMS>(a, blocks, stream)) return;
 #endif
   if (chunks == 1) launch_kept<T, 1, OUTPUTS, SUMS>(a, blocks, stream);

@@ -5,6 +5,8 @@
 namespace {
 
 constexpr int THREADS = 128;
+constexpr int LONGEST_HALF = 128; // of what turns: 32 lanes hold both
+constexpr int BUNDLE = 4; // heads that a thread turns by the same angles
 constexpr int RESIDENT = 8; // blocks of a multiprocessor where heads are joined
 
 // cos and sin [1 or batch, length, half]
@@ -21,16 +23,6 @@ struct Angles {
   }
 };
 
-__device__ __forceinline__ void turn(float (&first)[CHUNK], float (&second)[CHUNK],
-                                     const float (&c)[CHUNK], const float (&s)[CHUNK], float way) {
-#pragma unroll
-  for (int i = 0; i < CHUNK; i++) {
-    const float a = first[i], b = second[i];
-    first[i] = a * c[i] - b * s[i] * way;
-    second[i] = b * c[i] + a * s[i] * way;
-  }
-}
-
 struct Heads {
   int tokens;
   int64_t stride[4]; // of batch, position, group, part
@@ -38,25 +30,45 @@ struct Heads {
   bool vector;
 };
 
-// A thread turns eight pairs where they lie; a block takes as many tokens as fill it.
+// A thread holds eight neighbours of what turns of a head, and gets those that they are paired with
+// from the lane that holds them: so a warp reads both halves at once. Memory comes 64 bytes at a time;
+// asked for one half of 32 after the other, it would come twice. Each turns some heads by its angles.
 template <typename T>
 __global__ void __launch_bounds__(THREADS) rotate(Heads h, Angles angles, T *x, float way) {
-  const int units = (angles.half + CHUNK - 1) / CHUNK, items = h.groups * h.turned * units;
-  const int together = items < THREADS ? THREADS / items : 1;
-  for (int index = threadIdx.x; index < together * items; index += THREADS) {
-    const int64_t token = (int64_t)blockIdx.x * together + index / items;
-    if (token >= h.tokens) return;
-    const int batch = (int)token / angles.length, place = (int)token % angles.length;
-    const int item = index % items, unit = item % units;
-    T *here = x + batch * h.stride[0] + place * h.stride[1] +
-              item / units / h.turned * h.stride[2] + item / units % h.turned * h.stride[3];
-    float first[CHUNK], second[CHUNK], c[CHUNK], s[CHUNK];
-    load(first, here, unit * CHUNK, angles.half, h.vector);
-    load(second, here + angles.half, unit * CHUNK, angles.half, h.vector);
-    angles.at(c, s, batch, place, unit * CHUNK, h.vector);
-    turn(first, second, c, s, way);
-    store(here, unit * CHUNK, angles.half, h.vector, first);
-    store(here + angles.half, unit * CHUNK, angles.half, h.vector, second);
+  const int units = (angles.half + CHUNK - 1) / CHUNK, lanes = 2 * units, heads = h.groups * h.turned;
+  const int bundles = (heads + BUNDLE - 1) / BUNDLE, in_warp = WARP / lanes;
+  const int lane = threadIdx.x % WARP, warp = (blockIdx.x * THREADS + threadIdx.x) / WARP;
+  const int index = warp * in_warp + lane / lanes; // of tokens x bundles
+  const bool active = lane < in_warp * lanes && index < h.tokens * bundles;
+  const int token = active ? index / bundles : 0;
+  const int batch = token / angles.length, place = token % angles.length;
+  const bool second = lane % lanes >= units;
+  const int unit = lane % units * CHUNK, other = second ? lane - units : lane + units;
+  T *const here = x + batch * h.stride[0] + place * h.stride[1] + (second ? angles.half : 0);
+  int head = active ? index % bundles * BUNDLE : heads, group = head / h.turned, part = head % h.turned;
+  T *of[BUNDLE]; // none: no head is left
+  Packed<T> raw[BUNDLE];
+#pragma unroll
+  for (int i = 0; i < BUNDLE; i++, head++) {
+    of[i] = head < heads ? here + group * h.stride[2] + part * h.stride[3] : nullptr;
+    if (of[i]) raw[i] = fetch(of[i], unit, angles.half, h.vector);
+    if (++part == h.turned) part = 0, group++;
+  }
+  float c[CHUNK], s[CHUNK];
+  angles.at(c, s, batch, place, unit, h.vector);
+  const float sign = second ? way : -way;
+#pragma unroll
+  for (int i = 0; i < BUNDLE; i++) {
+    Packed<T> paired;
+#pragma unroll
+    for (int w = 0; w < Packed<T>::WORDS; w++) paired.word[w] = SHUFFLE(raw[i].word[w], other);
+    if (!of[i]) continue;
+    float own[CHUNK], pair[CHUNK];
+    widen(own, raw[i]);
+    widen(pair, paired);
+#pragma unroll
+    for (int k = 0; k < CHUNK; k++) own[k] = own[k] * c[k] + pair[k] * s[k] * sign;
+    store(of[i], unit, angles.half, h.vector, own);
   }
 }
 
@@ -79,6 +91,16 @@ struct Place {
     if (place >= length) place -= length, batch++;
   }
 };
+
+__device__ __forceinline__ void turn(float (&first)[CHUNK], float (&second)[CHUNK],
+                                     const float (&c)[CHUNK], const float (&s)[CHUNK], float way) {
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) {
+    const float a = first[i], b = second[i];
+    first[i] = a * c[i] - b * s[i] * way;
+    second[i] = b * c[i] + a * s[i] * way;
+  }
+}
 
 // A thread keeps to two chunks of columns and goes down the tokens, so that it can sum them. Of what
 // turns they are the two halves of eight pairs; of the rest, any two.
@@ -214,11 +236,12 @@ NEOX_API int neox_rotary(const neox_tensor *t, int n, void *, size_t, void *stre
     h.stride[i] = x.stride[i];
     h.vector = h.vector && vectors(x, x.stride[i]);
   }
-  const int64_t items = x.size[2] * turned * ceil_div(angles.half, CHUNK);
-  NEOX_REQUIRE(items < INT32_MAX / 2, NEOX_TOO_LONG);
-  if (!items || !h.tokens) return NEOX_OK;
-  const int64_t together = items < THREADS ? THREADS / items : 1;
-  const unsigned grid = (unsigned)ceil_div(h.tokens, together);
+  NEOX_REQUIRE(angles.half <= LONGEST_HALF, NEOX_TOO_LONG);
+  const int64_t bundles = h.tokens * ceil_div(x.size[2] * turned, BUNDLE);
+  NEOX_REQUIRE(bundles < INT32_MAX / WARP, NEOX_TOO_LONG);
+  if (!bundles || !angles.half) return NEOX_OK;
+  const int64_t warps = ceil_div(bundles, WARP / (2 * ceil_div(angles.half, CHUNK)));
+  const unsigned grid = (unsigned)ceil_div(warps * WARP, THREADS);
   NEOX_BY_TYPE(x.dtype, rotate<T><<<grid, THREADS, 0, (Stream)stream>>>(h, angles, pointer<T>(x),
                                                                         (float)number(t[4])));
   return launched();

@@ -56,32 +56,10 @@ template <bool WHOLE> __device__ __forceinline__ Seen seen_chunk(const Shape &s,
   return {(uint32_t)bytes, (uint32_t)(bytes >> 32)};
 }
 
-// Of a warp's part of a row: the largest exponent, and the sum of all powers less that.
-struct Powers {
-  float largest, sum;
-};
-
-// What a power of this warp is to be multiplied by, so that those of the row add up to one. One trip
-// through the block: each warp took its own largest off, and now learns the others'.
-__device__ __forceinline__ float share_of_row(Powers mine) {
-  float largest[1] = {mine.largest}, sum[1] = {mine.sum};
-  if (blockDim.x > WARP) {
-    __shared__ Powers of_warp[1024 / WARP];
-    const int warps = blockDim.x / WARP, lanes = lanes_of_warps(warps), warp = threadIdx.x & (lanes - 1);
-    if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = mine;
-    __syncthreads();
-    const Powers other = warp < warps ? of_warp[warp] : Powers{-INFINITY, 0.0f};
-    largest[0] = other.largest;
-    over_lanes<Largest>(largest, lanes);
-    sum[0] = other.sum == 0.0f ? 0.0f : other.sum * exp2_quick(other.largest - largest[0]); // a NaN stays one
-    over_lanes<Sum>(sum, lanes);
-  }
-  return sum[0] > 0.0f ? exp2_quick(mine.largest - largest[0]) / sum[0] : sum[0];
-}
-
-// WHOLE: as of `fetch`.
+// WHOLE: as of `fetch`. That one block need fit a multiprocessor goes without saying, but unless it is
+// said nvcc takes 63 registers, not 47, and as many blocks fewer fit.
 template <typename T, bool MASKED, bool WHOLE>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
     softmax_forward(Shape s, const T *scores, T *out, float scale) {
   const int64_t row = my_row();
   if (row >= s.rows) return;
@@ -135,7 +113,8 @@ __global__ void __launch_bounds__(1024)
     for (int i = 0; i < CHUNK; i++) here += x[c][i] = exp2_quick(x[c][i] - least);
     sum += here;
   }
-  const float factor = share_of_row({largest, over_warp<Sum>(sum)});
+  const Powers all = over_row(Powers{largest, over_warp<Sum>(sum)}, 1.0f, 0);
+  const float factor = all.sum > 0.0f ? exp2_quick(largest - all.largest) / all.sum : all.sum;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     if (chunk_at(c) >= limit) continue;

@@ -7,6 +7,7 @@ from torch.autograd.function import once_differentiable
 
 from neox.ops.library import Kernel, Launch, define, installed, wide
 
+LONGEST_HALF = 128  # of a head's turned dims, for the kernel
 Rotation = tuple[torch.Tensor, torch.Tensor]  # cos, sin [1 or b, s, dims / 2], fp32
 
 
@@ -63,7 +64,7 @@ def rotate_(mixed: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, turned
     {q, k, v}] two, of grouped queries all but the value. cos and sin [1 or b, s, dims / 2]. What
     lies beyond `dims` stays.
     """
-    if installed("rotate_", mixed):
+    if cos.shape[-1] <= LONGEST_HALF and installed("rotate_", mixed):
         torch.ops.neox.rotate_(mixed, cos, sin, turned)
     else:
         rotate_reference_(mixed, cos, sin, turned)

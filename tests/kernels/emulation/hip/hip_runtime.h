@@ -169,10 +169,14 @@ struct __half2 {
   __half low, high;
 };
 
-inline int64_t __shfl(int64_t value, int lane) { // its halves, by their bits
-  const uint32_t low = (uint32_t)value, high = (uint32_t)(value >> 32);
-  const float both[2] = {__shfl(emulated_cast<float>(low), lane), __shfl(emulated_cast<float>(high), lane)};
-  return (int64_t)emulated_cast<uint32_t>(both[1]) << 32 | emulated_cast<uint32_t>(both[0]);
+// By their bits; of 64 their halves.
+inline uint32_t __shfl(uint32_t value, int lane) {
+  return emulated_cast<uint32_t>(__shfl(emulated_cast<float>(value), lane));
+}
+
+inline int64_t __shfl(int64_t value, int lane) {
+  const uint32_t low = __shfl((uint32_t)value, lane), high = __shfl((uint32_t)(value >> 32), lane);
+  return (int64_t)high << 32 | low;
 }
 
 inline float __uint_as_float(uint32_t bits) { return emulated_cast<float>(bits); }
