@@ -56,7 +56,7 @@ CASES = {
     "160M": Case(config="pythia/160M", batch=32),
     "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
 }
-PEERS = ("nvtx", "zero1", "fp8", "plain", "plain-eager", "hf", "hf-eager")
+PEERS = ("nvtx", "zero1", "fp8", "plain", "plain-eager", "hf-autocast", "hf", "hf-eager")
 # whose losses: the last pair is the same arithmetic rounded in other places, as a yardstick
 COMPARED = (("plain", "bf16"), ("bf16", "fp8"), ("bf16", "zero1"), ("plain", "plain eager"))
 ZERO_1 = ("engine=deepspeed", "zero_optimization={stage: 1}")
@@ -143,14 +143,15 @@ class _Contest:
     def _makers(self) -> Iterator[tuple[str, Callable[[], Steps], float]]:
         """Of each contender its name, how it is made, and the seconds of its windows."""
         seconds = self._asked.seconds
-        peers = {
+        peers: dict[str, tuple[str, Callable[[], Steps], float]] = {
             "nvtx": ("NeoX, NVTX ranges", self._with_ranges, seconds),
             "zero1": ("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds),
             "fp8": ("NeoX, fp8", self._fp8, seconds),
             "plain": ("plain PyTorch, compiled", partial(self._plain, True), seconds),
             "plain-eager": ("plain PyTorch, eager", partial(self._plain, False), seconds / 3),
-            "hf": ("Hugging Face, compiled", partial(self._hugging_face, True), seconds / 3),
-            "hf-eager": ("Hugging Face, eager", partial(self._hugging_face, False), seconds / 3),
+            "hf-autocast": ("HF, autocast, compiled", self._hugging_face(True, True), seconds / 3),
+            "hf": ("HF, all bf16, compiled", self._hugging_face(True, False), seconds / 3),
+            "hf-eager": ("HF, all bf16, eager", self._hugging_face(False, False), seconds / 3),
         }
         yield "roofline", self._roofline, seconds
         yield "NeoX", self._neox, seconds
@@ -211,11 +212,19 @@ class _Contest:
         self._curves["plain" if compiled else "plain eager"] = curve
         return curve.steps
 
-    def _hugging_face(self, compiled: bool) -> Steps:
-        optimizer = settings.optimizer_spec(self._config)
-        step = HuggingFaceStep(self._spec, self._case.length, optimizer, compiled=compiled)
-        batches = _batches(self._config, self._spec)
-        return _times(lambda: step.step(next(batches), 1e-4))
+    def _hugging_face(self, compiled: bool, autocast: bool) -> Callable[[], Steps]:
+        def make() -> Steps:
+            step = HuggingFaceStep(
+                self._spec,
+                self._case.length,
+                settings.optimizer_spec(self._config),
+                compiled=compiled,
+                autocast=autocast,
+            )
+            batches = _batches(self._config, self._spec)
+            return _times(lambda: step.step(next(batches), 1e-4))
+
+        return make
 
     def _table(self, contenders: list[Contender]) -> None:
         each = flops_per_token(self._spec, self._case.length)

@@ -65,9 +65,6 @@ def resolved(
         "vocab_file=null",
         f"padded_vocab_size={VOCABULARY}",
         "eval_iters=0",
-        "train_iters=4000",
-        "lr_decay_iters=4000",
-        "warmup=0.01",
         *more,
     ]
     return resolve(load((CONFIGS / f"{name}.yml",), overrides), 1)

@@ -1,4 +1,4 @@
-"""Hugging Face's GPT-NeoX training in bf16 with torch's fused AdamW, eager or compiled."""
+"""Hugging Face's GPT-NeoX training with torch's fused AdamW, eager or compiled."""
 
 import torch
 
@@ -7,10 +7,20 @@ from neox.train.optimizers import OptimizerSpec
 
 
 class HuggingFaceStep:
-    """Weights, gradients and moments are all bf16: less to move than anyone with masters."""
+    """All in bf16, or as its Trainer does with bf16=True: fp32 weights, the model under autocast.
+
+    In bf16 weights, gradients and moments are all of 2 bytes: less to move than anyone with fp32
+    weights, and small updates are lost.
+    """
 
     def __init__(
-        self, spec: ModelSpec, length: int, optimizer: OptimizerSpec, *, compiled: bool
+        self,
+        spec: ModelSpec,
+        length: int,
+        optimizer: OptimizerSpec,
+        *,
+        compiled: bool,
+        autocast: bool,
     ) -> None:
         from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -28,7 +38,10 @@ class HuggingFaceStep:
             use_cache=False,
         )
         with torch.device("cuda"):
-            self.model = GPTNeoXForCausalLM(config).to(torch.bfloat16).train()
+            self.model = GPTNeoXForCausalLM(config).train()
+        if not autocast:
+            self.model.to(torch.bfloat16)
+        self._autocast = torch.autocast("cuda", torch.bfloat16, enabled=autocast)
         self._clip = optimizer.clip
         self._optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -43,7 +56,8 @@ class HuggingFaceStep:
     def step(self, tokens: torch.Tensor, lr: float) -> torch.Tensor:
         """tokens [b, s + 1] on the host -> the loss, on the device."""
         here = tokens[:, :-1].cuda(non_blocking=True)
-        loss: torch.Tensor = self.model(input_ids=here, labels=here).loss
+        with self._autocast:
+            loss: torch.Tensor = self.model(input_ids=here, labels=here).loss
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
         for group in self._optimizer.param_groups:

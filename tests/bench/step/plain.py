@@ -96,7 +96,11 @@ class PlainStep:
                 parameter.copy_(weights[logical_name(name)])
                 parameter.data = parameter.data.bfloat16()
         self._weights = list(self.model.parameters())
-        self._masters = [w.detach().float().requires_grad_() for w in self._weights]
+        # not of the rounded weights: those stay where they are until updates add up to half a step
+        self._masters = [
+            weights[logical_name(name)].cuda().float().requires_grad_()
+            for name, _ in self.model.named_parameters()
+        ]
         self._clip = optimizer.clip
         groups = [
             {
