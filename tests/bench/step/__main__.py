@@ -59,6 +59,7 @@ CASES = {
 PEERS = ("nvtx", "zero1", "fp8", "plain", "plain-eager", "hf-autocast", "hf", "hf-eager")
 # whose losses: the last pair is the same arithmetic rounded in other places, as a yardstick
 COMPARED = (("plain", "bf16"), ("bf16", "fp8"), ("bf16", "zero1"), ("plain", "plain eager"))
+MEANS = 10  # steps
 ZERO_1 = ("engine=deepspeed", "zero_optimization={stage: 1}")
 FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 
@@ -250,15 +251,26 @@ class _Contest:
         if not length or one not in self._curves or other not in self._curves:
             return
         a, b = (self._curves[name].until(length) for name in (one, other))
-        apart = [abs(y / x - 1) for x, y in zip(a, b, strict=True)]
+        apart = _apart(a, b)
         worst = max(range(length), key=apart.__getitem__)
         over = sum(part > 0.01 for part in apart)
         print(
             f"loss over {length} steps: {one} {a[0]:.4f} -> {a[-1]:.4f}, {other} {b[0]:.4f} -> "
             f"{b[-1]:.4f}; apart on average {sum(apart) / length:.2%}, more than 1 % in {over} "
-            f"steps, most in step {worst + 1}: {apart[worst]:.2%} ({a[worst]:.4f}, {b[worst]:.4f})",
+            f"steps, most in step {worst + 1}: {apart[worst]:.2%} ({a[worst]:.4f}, {b[worst]:.4f})"
+            f"; means of {MEANS} steps at most {max(_apart(_means(a), _means(b))):.2%}",
             flush=True,
         )
+
+
+def _apart(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return [abs(y / x - 1) for x, y in zip(a, b, strict=True)]
+
+
+def _means(losses: Sequence[float]) -> list[float]:
+    """Of every MEANS steps in a row: single steps of a young model jump, each run's at its own."""
+    starts = range(max(1, len(losses) - MEANS + 1))
+    return [sum(losses[at : at + MEANS]) / len(losses[at : at + MEANS]) for at in starts]
 
 
 def _times(one: Callable[[], object]) -> Steps:
