@@ -18,7 +18,6 @@ inline int attribute(hipDeviceAttribute_t which) {
   return value > 0 ? value : 1;
 }
 inline int multiprocessors() { return attribute(hipDeviceAttributeMultiprocessorCount); }
-inline int cache_bytes() { return attribute(hipDeviceAttributeL2CacheSize); }
 // One instruction each, or a few.
 __device__ __forceinline__ float exp2_quick(float x) { return exp2f(x); }
 __device__ __forceinline__ float reciprocal_quick(float x) { return __builtin_amdgcn_rcpf(x); }
@@ -46,7 +45,6 @@ inline int attribute(cudaDeviceAttr which) {
   return value > 0 ? value : 1;
 }
 inline int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
-inline int cache_bytes() { return attribute(cudaDevAttrL2CacheSize); }
 __device__ __forceinline__ float exp2_quick(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -181,6 +181,17 @@ def test_heads_of_many(make: trial.Maker) -> None:
     alike(joined[:, -3:], rotary.join_reference(*ends, cos[:, -3:], sin[:, -3:], False)[0])
 
 
+def test_heads_wider_than_the_kernel_takes(make: trial.Maker) -> None:
+    mixed, half = make(1, 5, 2, 3, 288), rotary.LONGEST_HALF + 8
+    angle = make(1, 5, half, dtype=torch.float32)
+    short = mixed.clone()
+    rotary.rotate_reference_(short, angle.cos(), angle.sin(), 2)
+    with pytest.raises(RuntimeError, match="kernel rotary"):
+        ops.rotate_(mixed.clone(), angle.cos(), angle.sin(), 2)
+    rotary.rotate_(mixed, angle.cos(), angle.sin())
+    alike(mixed, short)
+
+
 def test_adamw_of_many(make: trial.Maker) -> None:
     if torch.cuda.get_device_properties(make.device).total_memory < 60e9:
         pytest.skip("needs 40 GB")
