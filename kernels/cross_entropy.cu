@@ -18,9 +18,9 @@ struct Slope {
         shift(lse * LOG2_E), weight(weight) {}
 };
 
-// NVIDIA's cards compare two narrow numbers at once.
+// NVIDIA's cards from sm_80 on compare two narrow numbers at once.
 template <typename T> __device__ __forceinline__ float largest_of(const Packed<T> &chunk) {
-#if !defined(__HIP__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   if constexpr (sizeof(T) == 2) {
     using Pair = typename Two<T>::type;
     Pair best = reinterpret_cast<const Pair &>(chunk.word[0]);
