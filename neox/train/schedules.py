@@ -1,7 +1,7 @@
 """The learning rate as a pure function of the number of finished steps.
 
-Formulas of GPT-NeoX's `megatron/learning_rates.py` (AnnealingLR), with one difference: its cosine
-rises again after the horizon, ours stays at the minimum.
+Formulas of GPT-NeoX's `megatron/learning_rates.py` (AnnealingLR; its first rate as of pull request
+1379), with one difference: its cosine rises again after the horizon, ours stays at the minimum.
 """
 
 import math
@@ -15,7 +15,7 @@ DecayStyle = Literal["constant", "linear", "cosine", "exponential"]
 class Schedule:
     style: DecayStyle
     peak: float
-    minimum: float
+    minimum: float  # once warm-up is over; it begins far below
     warmup: float  # share of the horizon
     horizon: int  # steps until the decay ends
 
@@ -24,9 +24,8 @@ def learning_rate(schedule: Schedule, finished: int) -> float:
     """The rate of the step after `finished` steps."""
     warmup_steps = schedule.warmup * schedule.horizon
     if warmup_steps > 0 and finished <= warmup_steps:
-        rate = schedule.peak * max(1, finished) / warmup_steps
-    else:
-        rate = _decayed(schedule, finished - warmup_steps, schedule.horizon - warmup_steps)
+        return schedule.peak * max(1, finished) / warmup_steps
+    rate = _decayed(schedule, finished - warmup_steps, schedule.horizon - warmup_steps)
     return max(rate, schedule.minimum)
 
 

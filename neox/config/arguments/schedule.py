@@ -61,7 +61,7 @@ class Schedule(Frozen):
     lr_decay_fraction: float | None = argument(
         None, "The same as a share of train_iters; give one of the two."
     )
-    min_lr: float = argument(0.0, "The rate does not fall below.")
+    min_lr: float = argument(0.0, "After warm-up the rate does not fall below.")
     warmup: float = argument(0.01, "Share of lr_decay_iters in which the rate rises, from 0 to 1.")
     override_lr_scheduler: bool = argument(
         False,
