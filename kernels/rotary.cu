@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(THREADS) rotate(Heads h, Angles angles, T *x, 
   const int token = active ? index / bundles : 0;
   const int batch = token / angles.length, place = token % angles.length;
   const bool second = lane % lanes >= units;
-  const int unit = lane % units * CHUNK, other = second ? lane - units : lane + units;
+  const int unit = lane % units * CHUNK, other = !active ? lane : second ? lane - units : lane + units;
   T *const here = x + batch * h.stride[0] + place * h.stride[1] + (second ? angles.half : 0);
   int head = active ? index % bundles * BUNDLE : heads, group = head / h.turned, part = head % h.turned;
   T *of[BUNDLE]; // none: no head is left
