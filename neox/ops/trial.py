@@ -225,7 +225,7 @@ def _softmaxes(make: Maker) -> Iterator[Case]:
 def _losses(make: Maker) -> Iterator[Case]:
     for rows, words in (
         (5, 7), (1, 50_304), (0, 16), (33, 1001),
-        (2, 60_001), (1, 70_003), (140, 70_003), (3, 140_000),  # more than a round
+        (2, 60_001), (1, 70_003), (140, 70_003), (2, 131_072), (3, 140_000),  # long
     ):  # fmt: skip
         logits, targets = make(rows, words) * 3, make.below(words, rows)
         weights = make(rows, dtype=torch.float32).abs()
@@ -245,11 +245,11 @@ def _rotaries(make: Maker) -> Iterator[Case]:
         ((1, 7, 2, 3, 64), 8, 2),
         ((2, 3, 2, 5, 20), 3, 4),  # four grouped queries and keys
         ((1, 4, 2, 3, 32), 16, 2),
-        ((3, 50, 3, 3, 64), 24, 2),  # five heads' lanes fill no warp
+        ((3, 50, 3, 3, 64), 24, 2),  # batch rows share their angles; five heads' lanes fill no warp
         ((1, 3, 2, 3, 256), 128, 2),
         ((0, 4, 2, 3, 32), 16, 2),
     ):
-        angle = make(shape[0] if shape[0] in (2, 3) else 1, shape[1], half, dtype=torch.float32)
+        angle = make(2 if shape[0] == 2 else 1, shape[1], half, dtype=torch.float32)
         yield _named(
             "rotate_", make, make(*shape), angle.cos(), angle.sin(), turned, gradient=False
         )

@@ -52,7 +52,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "adamw_": adamw.adamw_reference_,
 }
 ELEMENTS = 20_000  # of the largest case: a thread costs more here than on a GPU
-ROWS_LONG = {"cross_entropy_": 130_000}  # whose kernel goes otherwise where a row is long
+ELEMENTS_OF = {"cross_entropy_": 130_000}  # its kernel goes another way where a row is long
 
 
 class OnCpu:
@@ -104,7 +104,7 @@ def test_every_kernel_equals_its_reference(emulated: OnCpu) -> None:
         for name in REFERENCES:
             library.impl(name, routed(name, emulated), "CPU")
         for case in trial.cases(torch.device("cpu")):
-            if case.op not in REFERENCES or _size(case) > ROWS_LONG.get(case.op, ELEMENTS):
+            if case.op not in REFERENCES or _size(case) > ELEMENTS_OF.get(case.op, ELEMENTS):
                 continue
             verdict = trial.run(case)
             if not verdict.passed:
