@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -143,16 +144,16 @@ class _Contest:
 
     def _makers(self) -> Iterator[tuple[str, Callable[[], Steps], float]]:
         """Of each contender its name, how it is made, and the seconds of its windows."""
-        seconds = self._asked.seconds
+        seconds, hf = self._asked.seconds, self._hugging_face
         peers: dict[str, tuple[str, Callable[[], Steps], float]] = {
             "nvtx": ("NeoX, NVTX ranges", self._with_ranges, seconds),
             "zero1": ("NeoX, DeepSpeed ZeRO 1", self._zero_1, seconds),
             "fp8": ("NeoX, fp8", self._fp8, seconds),
             "plain": ("plain PyTorch, compiled", partial(self._plain, True), seconds),
             "plain-eager": ("plain PyTorch, eager", partial(self._plain, False), seconds / 3),
-            "hf-autocast": ("HF, autocast, compiled", self._hugging_face(True, True), seconds / 3),
-            "hf": ("HF, all bf16, compiled", self._hugging_face(True, False), seconds / 3),
-            "hf-eager": ("HF, all bf16, eager", self._hugging_face(False, False), seconds / 3),
+            "hf-autocast": ("HF, autocast, compiled", partial(hf, True, True), seconds / 3),
+            "hf": ("HF, all bf16, compiled", partial(hf, True, False), seconds / 3),
+            "hf-eager": ("HF, all bf16, eager", partial(hf, False, False), seconds / 3),
         }
         yield "roofline", self._roofline, seconds
         yield "NeoX", self._neox, seconds
@@ -213,19 +214,13 @@ class _Contest:
         self._curves["plain" if compiled else "plain eager"] = curve
         return curve.steps
 
-    def _hugging_face(self, compiled: bool, autocast: bool) -> Callable[[], Steps]:
-        def make() -> Steps:
-            step = HuggingFaceStep(
-                self._spec,
-                self._case.length,
-                settings.optimizer_spec(self._config),
-                compiled=compiled,
-                autocast=autocast,
-            )
-            batches = _batches(self._config, self._spec)
-            return _times(lambda: step.step(next(batches), 1e-4))
-
-        return make
+    def _hugging_face(self, compiled: bool, autocast: bool) -> Steps:
+        optimizer = settings.optimizer_spec(self._config)
+        step = HuggingFaceStep(
+            self._spec, self._case.length, optimizer, compiled=compiled, autocast=autocast
+        )
+        batches = _batches(self._config, self._spec)
+        return _times(lambda: step.step(next(batches), 1e-4))
 
     def _table(self, contenders: list[Contender]) -> None:
         each = flops_per_token(self._spec, self._case.length)
@@ -270,7 +265,7 @@ def _apart(a: Sequence[float], b: Sequence[float]) -> list[float]:
 def _means(losses: Sequence[float]) -> list[float]:
     """Of every MEANS steps in a row: single steps of a young model jump, each run's at its own."""
     starts = range(max(1, len(losses) - MEANS + 1))
-    return [sum(losses[at : at + MEANS]) / len(losses[at : at + MEANS]) for at in starts]
+    return [fmean(losses[at : at + MEANS]) for at in starts]
 
 
 def _times(one: Callable[[], object]) -> Steps:
