@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neox.content import NotOnShelf, shelf_here
-from neox.kernels import architectures, store
+from neox.kernels import architectures, gemm_table, store
 from neox.kernels.build import Order, build
 from neox.kernels.errors import KernelError
 from neox.kernels.place import store_root
@@ -100,6 +100,10 @@ def _list(asked: argparse.Namespace) -> int:
         state = one.damage or ("current" if current else "of other sources")
         names = ",".join(manifest.architectures)
         print(f"{one.folder.name}  {names}  {manifest.compiler}  {manifest.built}  {state}")
+    for table in gemm_table.tables(root):
+        tuned = gemm_table.read_table(table).values()
+        faster = sum(one.algorithm is not None for one in tuned)
+        print(f"{table.name}  {faster} of {len(tuned)} products tuned are faster")
     return ExitCode.DONE
 
 
@@ -123,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--cc", help="the compiler: nvcc, hipcc or a path")
     making.add_argument("--at-once", type=int, help="compilers side by side (default: all cores)")
     texts = {
-        "list": "what is built, for which GPUs",
+        "list": "what is built and tuned, for which GPUs",
         "test": "every kernel against its reference in fp64, on this GPU",
         "bench": "every kernel beside torch, torch.compile and a copy, on this GPU",
     }

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from neox.models.cache import KeyValueCache
 from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
 from neox.ops.fp8 import MULTIPLE, Recipe, fp8_linear
 from neox.ops.gelu import bias_gelu
+from neox.ops.gemm import linear
 from neox.ops.residual import Added, residual_layer_norms
 from neox.ops.rotary import Rotation, split_heads
 
@@ -43,7 +43,7 @@ class Linear(nn.Linear):
         """With another bias than its own; a few rows (of a generation) do not pay in fp8."""
         rows = x.numel() // x.shape[-1]
         if self.recipe is None or rows % MULTIPLE:
-            return F.linear(x, self.weight, bias)
+            return linear(x, self.weight, bias)
         return fp8_linear(x, self.weight, bias, self.recipe)
 
 

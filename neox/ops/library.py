@@ -157,9 +157,13 @@ def define(
 def install(library: KernelLibrary, kernels: dict[str, Kernel]) -> None:
     """Let the operations run the library's kernels on GPUs, from now on in this process."""
     for name, kernel in kernels.items():
-        if not _installed(name):
-            run = functools.partial(kernel, library.launch)
-            torch.library.impl(f"neox::{name}", "CUDA", run)
+        install_one(name, functools.partial(kernel, library.launch))
+
+
+def install_one(name: str, run: Callable[..., object]) -> None:
+    """Let operation `name` do this on GPUs; what stands there already stays."""
+    if not _installed(name):
+        torch.library.impl(f"neox::{name}", "CUDA", run)
 
 
 def installed(name: str, *tensors: torch.Tensor | None) -> bool:

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from neox.ops.chunks import chunk_rows
 from neox.ops.cross_entropy import cross_entropy_
+from neox.ops.gemm import gemm
 
 
 def linear_cross_entropy(
@@ -37,13 +38,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         of_matrix: torch.Tensor | None = None
         losses = []
         for rows in _chunks(hidden, matrix):
-            logits = hidden[rows] @ matrix.t()
+            logits = gemm("forward", hidden[rows], matrix)
             each, _ = cross_entropy_(logits, targets[rows], weights[rows])
             losses.append((each * weights[rows]).sum())
             if of_hidden is not None:
-                torch.mm(logits, matrix, out=of_hidden[rows])
+                gemm("dgrad", logits, matrix, out=of_hidden[rows])
             if ctx.needs_input_grad[1]:
-                of_matrix = _added(of_matrix, logits.t() @ hidden[rows])
+                of_matrix = _added(of_matrix, gemm("wgrad", logits, hidden[rows]))
             del logits  # before the next chunk's are made
         ctx.save_for_backward(of_hidden, of_matrix)
         ctx.dtype = matrix.dtype

@@ -5,8 +5,11 @@ from pathlib import Path
 import torch
 
 from neox.kernels.errors import KernelError
+from neox.kernels.gemm_table import read_table, table_path
 from neox.kernels.sources import sources
 from neox.kernels.store import fitting
+from neox.ops.cublaslt import CublasLt, LtError
+from neox.ops.gemm import install_gemms
 from neox.ops.install import install_library
 from neox.ops.library import LibraryError
 
@@ -35,6 +38,38 @@ def use_library(root: Path, device: torch.device) -> Path:
     except LibraryError as error:
         raise KernelError(str(error)) from None
     return found.library
+
+
+def use_gemms(root: Path, device: torch.device) -> tuple[Path, int]:
+    """Let linear layers use what the store holds for this GPU; its table, and entries in that.
+
+    Raises KernelError where there is no cuBLASLt, or the table is damaged.
+    """
+    library = gemm_library(device)
+    path = gemm_table(root, device, library)
+    tuned = read_table(path)
+    if tuned:
+        install_gemms(library, tuned)
+    return path, len(tuned)
+
+
+def gemm_library(device: torch.device) -> CublasLt:
+    """Raises KernelError where there is none."""
+    if torch.version.hip is not None:
+        raise KernelError(
+            "only cuBLASLt is tuned; on ROCm torch tunes for itself: PYTORCH_TUNABLEOP_ENABLED=1"
+        )
+    if not torch.cuda.is_available():
+        raise KernelError("torch sees no GPU on this machine")
+    try:
+        with torch.cuda.device(device):
+            return CublasLt()
+    except LtError as error:
+        raise KernelError(str(error)) from None
+
+
+def gemm_table(root: Path, device: torch.device, library: CublasLt) -> Path:
+    return table_path(root, torch.cuda.get_device_name(device), library.version)
 
 
 def architecture(device: torch.device) -> str:

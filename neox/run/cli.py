@@ -38,6 +38,9 @@ COMMANDS = {
     "kernels": Command(
         "neox.kernels.cli", "main", "kernels build|list|test|bench ...", "fused kernels for GPUs"
     ),
+    "tune": Command(
+        "neox.run.tune", "main", "tune CONFIG...", "a model's fastest matrix products on this GPU"
+    ),
     "profile": Command(
         "neox.monitor.profile_cli", "main", "profile summary TRACE", "where a step's time went"
     ),

@@ -14,9 +14,8 @@ from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
 from neox.config.spec import not_yet
 from neox.kernels.errors import KernelError
-from neox.kernels.place import store_root
 from neox.models.count import parameters
-from neox.ops.on_gpu import use_library
+from neox.ops.on_gpu import use_gemms, use_library
 from neox.run.exit_codes import ExitCode
 from neox.run.failure import BadNumbers, tell
 from neox.run.paths import RunPaths, run_of
@@ -27,7 +26,7 @@ from neox.train.evaluation import held_out_losses
 from neox.train.loop import train as run_loop
 from neox.train.plan_text import plan_lines
 from neox.train.session import Job, Session
-from neox.train.settings import is_native
+from neox.train.settings import is_native, kernel_store
 
 INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
 
@@ -121,9 +120,10 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     device = choose_device(rank)
     use_threads(rank)
     if device.type == "cuda":
-        line = _use_kernels(config, device)
+        lines = _use_kernels(config, device)
         if rank.rank == 0:
-            _say(line)
+            for line in lines:
+                _say(line)
     mesh = join(rank, device, alone_needs_group=not is_native(config, rank.world_size))
     return Job(
         config=config,
@@ -135,14 +135,21 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     )
 
 
-def _use_kernels(config: RunConfig, device: torch.device) -> str:
-    """Put the built kernels under the model's operations; where none fit, torch computes them."""
-    stored = config.kernels.fused_kernels_build_path
+def _use_kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
+    """Put what the store holds for this GPU under the model's operations; say what it is."""
+    root = kernel_store(config, os.environ)
     try:
-        library = use_library(Path(stored) if stored else store_root(os.environ), device)
+        kernels = str(use_library(root, device))
     except KernelError as error:
-        return f"kernels: torch's own, which are slower: {error}"
-    return f"kernels: {library}"
+        kernels = f"torch's own, which are slower: {error}"
+    try:
+        path, count = use_gemms(root, device)
+        gemms = f"{count} tuned on a GPU of this kind, {path}"
+        if not count:
+            gemms = "as torch chooses them; `neox tune` with this config finds faster ones"
+    except KernelError as error:
+        gemms = f"as torch chooses them: {error}"
+    return f"kernels: {kernels}", f"GEMMs: {gemms}"
 
 
 def _run_paths(run_yml: Path) -> RunPaths:

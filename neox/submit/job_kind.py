@@ -16,6 +16,7 @@ class Needs:
     data: bool = True  # reads the token files that the config names
     checkpoint: bool = False  # reads a checkpoint
     compiler: bool = False  # runs the compiler of the site's [toolchain]
+    cuda: bool = False  # uses a library that only NVIDIA's GPUs have
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,8 @@ def _needs(job: JobKind) -> str:
         ("GPUs", job.needs.gpus),
         ("data", job.needs.data),
         ("a checkpoint", job.needs.checkpoint),
+        ("a compiler", job.needs.compiler),
+        ("NVIDIA's libraries", job.needs.cuda),
     )
     return ", ".join(name for name, needed in needs if needed) or "nothing"
 

@@ -12,7 +12,7 @@ from neox.submit.job_kind import JobKind
 # the subcommands of `neox` that do something for a job
 COMMANDS = (
     "train", "evaluate", "generate", "data", "tokenizer", "convert", "preflight",
-    "verify-site", "kernels",
+    "verify-site", "kernels", "tune",
 )  # fmt: skip
 # in a word of the entry: the run directory; compiler and architectures of the site's [toolchain]
 PLACEHOLDERS = ("{run}", "{cc}", "{arch}")

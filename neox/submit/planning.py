@@ -45,6 +45,7 @@ def make_plan(site: Profile, job: JobKind, given: Given, request: Request) -> Pl
     except ConfigErrors as errors:
         raise PlanError(str(problem) for problem in errors.problems) from None
     _require_compiler(site, job)
+    _require_cuda(site, job)
     case = Case(site=site, job=job, given=given, base=base)
     sized = size(case, request)
     if not isinstance(sized, Sized):
@@ -107,6 +108,16 @@ def _require_compiler(site: Profile, job: JobKind) -> None:
             [
                 f"{site.name} names no compiler and architectures in [toolchain]: there is nothing "
                 "to build, and the torch references run there"
+            ]
+        )
+
+
+def _require_cuda(site: Profile, job: JobKind) -> None:
+    if job.needs.cuda and site.toolchain.kind == "rocm":
+        raise PlanError(
+            [
+                f"{site.name} has no NVIDIA GPUs, and job {job.name} is for those; on ROCm torch "
+                "tunes for itself, where a job has PYTORCH_TUNABLEOP_ENABLED=1"
             ]
         )
 

@@ -1,8 +1,12 @@
 """From the typed config to what the engines, the schedule and the data take."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from neox.config.kernel_rules import fp8_switches
 from neox.config.run_config import RunConfig
 from neox.data.loader import Geometry
+from neox.kernels.place import store_root
 from neox.ops.fp8 import Recipe
 from neox.parallel.mesh import Mesh
 from neox.train.engine import ZeroSpec
@@ -93,6 +97,12 @@ def fp8_layers(config: RunConfig) -> frozenset[str]:
 def fp8_recipe(config: RunConfig) -> Recipe:
     kernels = config.kernels
     return Recipe(hybrid=kernels.te_fp8_format == "hybrid", weight_gradients=kernels.te_fp8_wgrad)
+
+
+def kernel_store(config: RunConfig, environ: Mapping[str, str]) -> Path:
+    """Where built kernels and tuned products lie: where the config says, else the site."""
+    own = config.kernels.fused_kernels_build_path
+    return Path(own) if own else store_root(environ)
 
 
 def is_native(config: RunConfig, world_size: int) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from neox.kernels import cli
+from neox.kernels.gemm_table import Gemm, Tuned, add_to_table, table_path
 from neox.kernels.sources import sources
 from neox.ops.library import ABI
 from tests.kernels.compilers import environ, fake_nvcc
@@ -29,6 +30,17 @@ def test_build_for_a_site_and_list(tools: Path, capsys: pytest.CaptureFixture[st
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{manifest.parent.name}  sm_80  Cuda compilation tools")
     assert line.endswith("  current")
+
+
+def test_list_tells_what_was_tuned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = table_path(tmp_path, "NVIDIA H200", 130100)
+    for n, algorithm in ((8, bytes(64)), (16, None), (24, bytes(64))):
+        gemm = Gemm(kind="forward", m=8, n=n, k=8, dtype="bfloat16")
+        tuned = Tuned(algorithm=algorithm, seconds=1.0, seconds_of_torch=2.0)
+        add_to_table(table, {gemm: tuned})
+    assert cli.main(["list", "--into", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "gemms-NVIDIA-H200-130100.json  2 of 3 products tuned are faster"
 
 
 def test_the_store_of_a_site(

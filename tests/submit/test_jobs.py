@@ -32,6 +32,7 @@ def test_the_shipped_kinds() -> None:
         "convert",
         "preflight",
         "verify-site",
+        "tune",
     }
     assert jobs["train"].entry == ("train", "{run_yml}")
     assert jobs["train"].ranks == "per-gpu"

@@ -27,7 +27,7 @@ from neox.models.count import flops_per_token
 from neox.models.init import draw
 from neox.models.shapes import parameter_shapes
 from neox.models.spec import ModelSpec
-from neox.ops.on_gpu import use_library
+from neox.ops.on_gpu import use_gemms, use_library
 from neox.parallel.mesh import single_process
 from neox.run.processes import leave
 from neox.train import corpus, settings
@@ -67,7 +67,9 @@ FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 
 def main() -> None:
     asked = _parser().parse_args()
-    _about(use_library(asked.kernels, torch.device("cuda", 0)))
+    gpu = torch.device("cuda", 0)
+    library, tuned = use_library(asked.kernels, gpu), use_gemms(asked.kernels, gpu)[1]
+    _about(f"kernels {library.parent.name}, {tuned} GEMMs tuned")
     with tempfile.TemporaryDirectory() as folder:
         prefix = Path(folder) / "corpus"
         write_corpus(prefix, 40_000_000)
@@ -82,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kernels",
         type=Path,
         default=store_root(os.environ),
-        help="where `neox kernels build` put them",
+        help="where `neox kernels build` and `neox tune` put what they made",
     )
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=[], help="which to run beside")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a window (default: 15)")
@@ -94,14 +96,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _about(library: Path) -> None:
+def _about(store: str) -> None:
     commit = subprocess.run(
         ("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False
     )
     print(
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, cuDNN "
         f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, "
-        f"kernels {library.parent.name}",
+        f"{store}",
         flush=True,
     )
 

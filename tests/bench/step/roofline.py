@@ -2,8 +2,8 @@
 
 No step can be faster than its matrix products, its attention, one pass over memory for each
 elementwise stage, and one for the optimizer. The products run in the model's own shapes (forward,
-input gradient, weight gradient), attention through cuDNN, and every pass is a plain copy that
-moves as many bytes as the stage must read and write.
+input gradient, weight gradient) and by the algorithms that `neox tune` found, attention through
+cuDNN, and every pass is a plain copy that moves as many bytes as the stage must read and write.
 """
 
 import torch
@@ -15,6 +15,8 @@ from neox.models.traffic import (
     loss_bytes_moved,
     update_bytes_moved,
 )
+from neox.ops.chunks import chunk_rows
+from neox.ops.gemm import gemm
 
 BF16_BYTES = 2
 
@@ -25,15 +27,19 @@ class Roofline:
     def __init__(self, spec: ModelSpec, batch: int, length: int) -> None:
         self.spec, self._batch, self._length = spec, batch, length
         tokens, hidden = batch * length, spec.hidden_size
+        matrices = _matrices(spec)
         self._layers = [
-            {name: _random(*shape) for name, shape in _matrices(spec).items()}
+            {name: _random(*shape) for name, shape in matrices.items()}
             for _ in range(spec.num_layers)
         ]
+        # linear1's joins the activation's pass
+        self._bias = {name: _random(matrices[name][0]) for name in ("qkv", "dense", "down")}
         self._head = _random(spec.vocab_size, hidden)
         self._narrow = [_random(tokens, hidden) for _ in range(2)]
         self._qkv = [_random(tokens, 3 * hidden) for _ in range(2)]
         self._wide = [_random(tokens, spec.ffn_size) for _ in range(2)]
-        self._logits = _random(tokens, spec.vocab_size)
+        self._chunk = chunk_rows(tokens, spec.vocab_size, BF16_BYTES)
+        self._logits = _random(self._chunk, spec.vocab_size)
         self._gradient = {name: torch.empty_like(w) for name, w in self._layers[0].items()}
         self._head_gradient = torch.empty_like(self._head)
         heads = (batch, length, spec.num_attention_heads, spec.head_dim)
@@ -55,38 +61,39 @@ class Roofline:
     def forward(self, layer: dict[str, torch.Tensor]) -> None:
         narrow, other = self._narrow
         self._pass(self._forward_rows["norms"])
-        torch.mm(narrow, layer["qkv"].t(), out=self._qkv[0])
+        gemm("forward", narrow, layer["qkv"], self._bias["qkv"], out=self._qkv[0])
         self._pass(self._forward_rows["rotary"])
         self.attend()
-        torch.mm(narrow, layer["dense"].t(), out=other)
-        torch.mm(narrow, layer["up"].t(), out=self._wide[0])
+        gemm("forward", narrow, layer["dense"], self._bias["dense"], out=other)
+        gemm("forward", narrow, layer["up"], out=self._wide[0])
         self._pass(self._forward_rows["activation"])
-        torch.mm(self._wide[0], layer["down"].t(), out=other)
+        gemm("forward", self._wide[0], layer["down"], self._bias["down"], out=other)
         self._pass(self._forward_rows["residual"])
 
     def backward(self, layer: dict[str, torch.Tensor]) -> None:
         narrow, other = self._narrow
         qkv, wide = self._qkv[0], self._wide[0]
-        torch.mm(narrow, layer["down"], out=self._wide[1])
-        torch.mm(narrow.t(), wide, out=self._gradient["down"])
+        gemm("dgrad", narrow, layer["down"], out=self._wide[1])
+        gemm("wgrad", narrow, wide, out=self._gradient["down"])
         self._pass(self._backward_rows["activation"])
-        torch.mm(wide, layer["up"], out=other)
-        torch.mm(wide.t(), narrow, out=self._gradient["up"])
-        torch.mm(narrow, layer["dense"], out=other)
-        torch.mm(narrow.t(), other, out=self._gradient["dense"])
+        gemm("dgrad", wide, layer["up"], out=other)
+        gemm("wgrad", wide, narrow, out=self._gradient["up"])
+        gemm("dgrad", narrow, layer["dense"], out=other)
+        gemm("wgrad", narrow, other, out=self._gradient["dense"])
         self.attend_backward()
         self._pass(self._backward_rows["rotary"])
-        torch.mm(qkv, layer["qkv"], out=other)
-        torch.mm(qkv.t(), narrow, out=self._gradient["qkv"])
+        gemm("dgrad", qkv, layer["qkv"], out=other)
+        gemm("wgrad", qkv, narrow, out=self._gradient["qkv"])
         self._pass(self._backward_rows["norms"] + self._backward_rows["bias"])
 
     def loss(self) -> None:
         """The head's three products; the logits are written once and read once more."""
-        narrow, other = self._narrow
-        torch.mm(narrow, self._head.t(), out=self._logits)
-        self._move(loss_bytes_moved(self.spec, self._logits.shape[0], BF16_BYTES))
-        torch.mm(self._logits, self._head, out=other)
-        torch.mm(self._logits.t(), narrow, out=self._head_gradient)
+        for narrow, other in zip(*(one.split(self._chunk) for one in self._narrow), strict=True):
+            logits = self._logits[: len(narrow)]
+            gemm("forward", narrow, self._head, out=logits)
+            self._move(loss_bytes_moved(self.spec, len(narrow), BF16_BYTES))
+            gemm("dgrad", logits, self._head, out=other)
+            gemm("wgrad", logits, narrow, out=self._head_gradient)
 
     def optimizer(self) -> None:
         self._move(update_bytes_moved(self.spec, BF16_BYTES))

@@ -1,0 +1,131 @@
+"""`neox tune CONFIG...`: which algorithms multiply a model's matrices fastest on this GPU."""
+
+import argparse
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from neox.config.cli import split_words
+from neox.config.derive import resolve
+from neox.config.load import load
+from neox.config.places import ConfigErrors
+from neox.config.run_config import RunConfig
+from neox.config.vocabulary import with_vocabulary
+from neox.data.errors import DataError
+from neox.kernels.errors import KernelError
+from neox.kernels.gemm_table import Gemm, add_to_table, read_table
+from neox.models.gemms import training_gemms
+from neox.ops.gemm_tuning import Tuner
+from neox.ops.on_gpu import gemm_library, gemm_table
+from neox.run.exit_codes import ExitCode
+from neox.train import settings
+from neox.train.session import spec_for
+
+LEAST_FLOPS = 20e9  # smaller products take less than their launch would gain
+ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `neox tune ARGV...`; the exit code is 0, 2 for a wrong config, 4 without a GPU for it."""
+    asked = _parser().parse_intermixed_args(argv)
+    files, overrides = split_words(asked.words)
+    try:
+        config = resolve(with_vocabulary(load(files, overrides)), asked.ranks)
+        root = asked.into or settings.kernel_store(config, os.environ)
+        _tune(dict.fromkeys(_gemms(config)), root, asked.again)
+    except (ConfigErrors, DataError) as error:
+        print(f"neox tune: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
+    except KernelError as error:
+        print(f"neox tune: {error}", file=sys.stderr)
+        return ExitCode.REFUSED
+    return ExitCode.DONE
+
+
+def _gemms(config: RunConfig) -> Iterator[tuple[str, Gemm]]:
+    dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision(config))
+    if dtype is None:
+        raise KernelError("only products in bf16 and fp16 are tuned; the config's are in fp32")
+    length, batch = config.model.seq_length, config.batch.train_micro_batch_size_per_gpu
+    if length is None or batch is None:
+        raise KernelError("the config leaves the micro-batch to the number of ranks: say --ranks N")
+    for name, gemm in training_gemms(
+        spec_for(config), length * batch, dtype, in_fp8=settings.fp8_layers(config)
+    ):
+        if gemm.flops >= LEAST_FLOPS:
+            yield name, gemm
+
+
+def _tune(gemms: dict[tuple[str, Gemm], None], root: Path, again: bool) -> None:
+    device = torch.device("cuda", 0)
+    library = gemm_library(device)
+    path = gemm_table(root, device, library)
+    there = {} if again else read_table(path)
+    missing = [(name, gemm) for name, gemm in gemms if gemm not in there]
+    print(f"{torch.cuda.get_device_name(device)}, cuBLASLt {library.version}; into {path}")
+    print(f"{len(missing)} products to tune, {len(gemms) - len(missing)} are there")
+    if not missing:
+        return
+    print(ROW.format("", "", "rows x outputs x inputs", "torch", "tuned", "gain", "tried"))
+    tuner, began = Tuner(library, device), time.monotonic()
+    gained = [_report(tuner, path, name, gemm) for name, gemm in missing]
+    better = sum(gain > 0 for gain in gained)
+    print(
+        f"{better} of {len(missing)} are faster now (milliseconds above); "
+        f"{time.monotonic() - began:.0f} s"
+    )
+
+
+def _report(tuner: Tuner, path: Path, name: str, gemm: Gemm) -> float:
+    """Tune it, keep what was found, and print the line of it; the share of time that it gains."""
+    tuned, tried = tuner.tune(gemm)
+    add_to_table(path, {gemm: tuned})
+    shape = f"{gemm.m:,} x {gemm.n:,} x {gemm.k:,}"
+    times = (f"{one * 1e3:.3f}" for one in (tuned.seconds_of_torch, tuned.seconds))
+    gain = f"{tuned.gain:.1%}" if tuned.algorithm else "none"
+    print(ROW.format(name, gemm.kind, shape, *times, gain, f"{tried:,}"), flush=True)
+    return tuned.gain
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="neox tune",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=textwrap.dedent(
+            """\
+            Measure, on this machine's GPU, which of cuBLASLt's algorithms multiply the
+            matrices of a model fastest, and keep what was found for every later job."""
+        ),
+        epilog=textwrap.dedent(
+            """\
+            torch takes the algorithm that would be fastest at full clocks. A GPU that
+            trains runs at the limit of its power, where others are up to a tenth faster.
+            Needs one NVIDIA GPU of the kind that will train, some minutes, and nothing
+            of the data. What was found lies beside the kernels, one file for each kind of
+            GPU and version of cuBLASLt; products that stand there are not tuned again.
+
+              neox tune configs/pythia/1-4B.yml precision=bfloat16 fp16.enabled=false
+              neox tune RUN/run.yml
+              neox-submit --site perlmutter --job tune configs/20B.yml
+
+            Exit codes: 0 done, 2 the config is wrong, 4 no GPU or no place to write."""
+        ),
+    )
+    parser.add_argument(
+        "words", nargs="+", metavar="FILE|KEY=VALUE", help="config files and values over them"
+    )
+    parser.add_argument(
+        "--ranks", type=int, default=1, metavar="N",
+        help="of the job that will train, where its micro-batch follows from that (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--again", action="store_true", help="tune what is there once more")
+    parser.add_argument(
+        "--into", type=Path, metavar="DIR",
+        help="the store (default: the config's, $NEOX_KERNELS, or ~/.cache/neox/kernels)",
+    )  # fmt: skip
+    return parser
