@@ -1,8 +1,8 @@
 """All GPU tests and benches in one go: `make test-gpu`, or `python -m tests.gpu`.
 
 Builds the kernels for this machine's GPU, runs every test marked gpu, the kernels under
-compute-sanitizer, the kernel bench and the step bench: 40 minutes on an H200. The log begins
-with commit and card.
+compute-sanitizer, the kernel bench, tunes the products of the step bench and runs that: three
+quarters of an hour on an H200. The log begins with commit and card.
 """
 
 import argparse
@@ -19,9 +19,11 @@ from neox.ops.on_gpu import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZER = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9")
+NEOX = (sys.executable, "-m", "neox.run.cli")
+BF16 = ("precision=bfloat16", "fp16.enabled=false", "padded_vocab_size=50304", "vocab_file=null")
 STEP = (sys.executable, "-m", "tests.bench.step")
 LARGE = 130e9  # bytes of a GPU on which the step bench runs all its cases with their peers
-STEPS = ("build", "tests", "sanitizer", "bench", "step", "step-1.4B", "step-ways")
+STEPS = ("build", "tests", "sanitizer", "bench", "tune", "step", "step-1.4B", "step-ways")
 
 
 def main() -> int:
@@ -33,7 +35,11 @@ def main() -> int:
     steps = _steps(gpu)
     with asked.log.open("w") as out:
         _both(out, f"{_commit()} on {torch.cuda.get_device_name(gpu)}, torch {torch.__version__}")
-        codes = {name: _run(out, name, steps[name]) for name in asked.only if name in steps}
+        codes = {
+            name: max(_run(out, name, argv) for argv in steps[name])
+            for name in asked.only
+            if name in steps
+        }
         missing = {name: "not on this machine" for name in asked.only if name not in steps}
         _both(out, ", ".join(f"{name}: {end}" for name, end in (codes | missing).items()))
     return max(codes.values(), default=4)
@@ -46,21 +52,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _steps(gpu: torch.device) -> dict[str, Sequence[str]]:
-    neox = (sys.executable, "-m", "neox.run.cli", "kernels")
-    steps: dict[str, Sequence[str]] = {
-        "build": (*neox, "build", "--arch", architecture(gpu)),
-        "tests": (sys.executable, "-m", "pytest", "-q", "-m", "gpu", *_files()),
+def _steps(gpu: torch.device) -> dict[str, list[Sequence[str]]]:
+    kernels = (*NEOX, "kernels")
+    steps: dict[str, list[Sequence[str]]] = {
+        "build": [(*kernels, "build", "--arch", architecture(gpu))],
+        "tests": [(sys.executable, "-m", "pytest", "-q", "-m", "gpu", *_files())],
     }
     if shutil.which(SANITIZER[0]):
-        steps["sanitizer"] = (*SANITIZER, *neox, "test")
-    steps["bench"] = (*neox, "bench")
-    if torch.cuda.get_device_properties(gpu).total_memory < LARGE:
-        return steps | {"step": (*STEP, "160M", "--peers", "plain", "hf")}
+        steps["sanitizer"] = [(*SANITIZER, *kernels, "test")]
+    steps["bench"] = [(*kernels, "bench")]
+    large = torch.cuda.get_device_properties(gpu).total_memory >= LARGE
+    cases = ("160M", "410M", "1-4B") if large else ("160M",)
+    steps["tune"] = [(*NEOX, "tune", f"configs/pythia/{case}.yml", *BF16) for case in cases]
+    if not large:
+        return steps | {"step": [(*STEP, "160M", "--peers", "plain", "hf")]}
     # at 1.4B neither fp8 nor Hugging Face eager fits 140 GB beside Hugging Face compiled
-    steps["step"] = (*STEP, "160M", "410M", "--peers", "plain", "hf", "hf-eager")
-    steps["step-1.4B"] = (*STEP, "1.4B", "1.4B-16k", "--peers", "plain", "hf")
-    steps["step-ways"] = (*STEP, "1.4B", "--peers", "nvtx", "zero1", "fp8")
+    steps["step"] = [(*STEP, "160M", "410M", "--peers", "plain", "hf", "hf-eager")]
+    steps["step-1.4B"] = [(*STEP, "1.4B", "1.4B-16k", "--peers", "plain", "hf")]
+    steps["step-ways"] = [(*STEP, "1.4B", "--peers", "nvtx", "zero1", "fp8")]
     return steps
 
 

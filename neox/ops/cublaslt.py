@@ -14,12 +14,12 @@ import torch
 from neox.kernels.gemm_table import Gemm
 
 WORKSPACE = 32 << 20  # bytes at most, as torch gives on Hopper
-ALIGNMENT = 16  # bytes, of every operand
+ALIGNMENT = 256  # bytes, of every operand: what the heuristic counts on unless it is told less
 _COMPUTE_32F, _R_32F = 68, 0
 _DTYPES = {"bfloat16": 14, "float16": 2}
 _TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER = 3, 4, 7, 8  # cublasLtMatmulDescAttributes_t
 _EPILOGUE_BIAS = 4
-_MAX_WORKSPACE, _ALIGNMENTS = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t
+_MAX_WORKSPACE = 1  # cublasLtMatmulPreferenceAttributes_t
 _ID, _TILE, _CUSTOM = 0, 1, 5  # cublasLtMatmulAlgoConfigAttributes_t
 _CAP_TILES, _CAP_CUSTOM = 6, 7  # cublasLtMatmulAlgoCapAttributes_t
 _MOST_TILES = 2048
@@ -119,7 +119,7 @@ class Problem:
 
     def __init__(self, lt: CublasLt, gemm: Gemm) -> None:
         """Raises LtError for a format that it does not have here."""
-        self._lt = lt
+        self._lt, self.gemm = lt, gemm
         first, second, out = (_layout(lt, shape, gemm.dtype) for shape in gemm.shapes)
         self._layouts = (second, first, out, out)
         self._description = lt.made("cublasLtMatmulDescCreate", _COMPUTE_32F, _R_32F)
@@ -131,14 +131,11 @@ class Problem:
     def named(self, most: int) -> list[Algorithm]:
         """What the library's heuristic would take, the best first."""
         preference = self._lt.made("cublasLtMatmulPreferenceCreate")
-        wanted = {_MAX_WORKSPACE: ctypes.c_size_t(WORKSPACE)}
-        wanted |= {one: ctypes.c_uint32(ALIGNMENT) for one in _ALIGNMENTS}  # type: ignore[misc]
-        for attribute, value in wanted.items():
-            self._lt.call(
-                "cublasLtMatmulPreferenceSetAttribute",
-                preference, attribute, ctypes.byref(value), ctypes.sizeof(value),
-            )  # fmt: skip
-        results, found = (_Result * most)(), ctypes.c_int()
+        results, found, value = (_Result * most)(), ctypes.c_int(), ctypes.c_size_t(WORKSPACE)
+        self._lt.call(
+            "cublasLtMatmulPreferenceSetAttribute",
+            preference, _MAX_WORKSPACE, ctypes.byref(value), ctypes.sizeof(value),
+        )  # fmt: skip
         try:
             self._lt.call(
                 "cublasLtMatmulAlgoGetHeuristic", self._lt.handle, self._description,

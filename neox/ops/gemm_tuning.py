@@ -1,49 +1,33 @@
 """Finds the algorithm that multiplies fastest while the card is at the limit of its power.
 
 Every algorithm that can do a product runs a few times; the fastest of those then run for windows
-long enough that the card's clock settles, in turn with torch's own choice. In a short burst the
-card runs at full clocks, and the order of the best is another.
+long enough that the card's clock settles, and the best of them in turn with torch's own choice. In
+a short burst the card runs at full clocks, and the order of the best is another.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
+from statistics import fmean
 
 import torch
 
-from neox.kernels.gemm_table import Gemm, Kind, Tuned
-from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem, Variant
+from neox.kernels.gemm_table import Gemm, Tuned
+from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem
 from neox.ops.gemm import DTYPES, gemm_reference_
 
 NAMED = 16  # algorithms that the heuristic is asked for
-SHORT_LIST = 160  # of some 1,300 variants: where the best for another shape of the kind are found
-FINALISTS, WINNERS = 10, 3
+FINALISTS, WINNERS, ROUNDS = 16, 3, 2
 SETTLE, WINDOW, LONG_WINDOW = 0.1, 0.15, 0.5  # seconds
-GAIN = 0.01  # less is noise, and torch's choice stays
+GAIN = 0.005  # less is noise, and torch's choice stays
 ROUNDING = 0.01  # of the result's norm: what bf16 sums may differ in; a wrong product is off by 1
-HEAT = 3.0  # seconds
 
 
-class Tuner:
-    """Tunes one product after the other; the first of a kind tries all that there is."""
-
-    def __init__(self, lt: CublasLt, device: torch.device) -> None:
-        self._lt, self._device = lt, device
-        self._short: dict[Kind, list[Variant]] = {}
-        self._hot = False
-
-    def tune(self, gemm: Gemm) -> tuple[Tuned, int]:
-        """What was found, and how many algorithms were tried. Raises LtError where none can."""
-        contest = _Contest(self._lt, gemm, self._device)
-        if not self._hot:
-            _seconds(contest.torch, HEAT)
-            self._hot = True
-        timed = contest.bursts(self._short.get(gemm.kind))
-        ranked = sorted(timed, key=timed.__getitem__)
-        variants = [self._lt.variant(one) for one in ranked[:SHORT_LIST]]
-        self._short.setdefault(gemm.kind, list(dict.fromkeys(variants)))
-        return contest.best(ranked[:FINALISTS]), len(timed)
+def tune(lt: CublasLt, gemm: Gemm, device: torch.device) -> tuple[Tuned, int]:
+    """What was found, and how many algorithms were tried."""
+    contest = _Contest(lt, gemm, device)
+    timed = {one: seconds for one in contest.algorithms() if (seconds := contest.burst(one))}
+    return contest.best(sorted(timed, key=timed.__getitem__)[:FINALISTS]), len(timed)
 
 
 class _Contest:
@@ -58,55 +42,52 @@ class _Contest:
         self._first, self._second = make(first), make(second) * gemm.k**-0.5
         self._bias = make(gemm.n) if gemm.biased else None
         self._out = torch.empty(out, device=device, dtype=dtype)
-        self.torch = partial(
-            gemm_reference_, self._out, self._first, self._second, self._bias, gemm.kind
-        )
 
     def run(self, algorithm: Algorithm) -> None:
         self._problem.run(algorithm, self._first, self._second, self._out, self._bias)
 
-    def bursts(self, variants: Iterable[Variant] | None) -> dict[Algorithm, float]:
-        """Seconds of each algorithm at its best; None for `variants` means all."""
-        named = self._problem.named(NAMED)
-        timed: dict[Algorithm, float] = {}
-        for one in chain(named, self._others(named, variants)):
-            if one in timed:
-                continue
-            try:
-                timed[one] = _burst(partial(self.run, one))
-            except LtError:  # what the check let through and the launch did not
-                continue
-        return timed
+    def run_torch(self) -> None:
+        gemm_reference_(self._out, self._first, self._second, self._bias, self._problem.gemm.kind)
 
-    def _others(
-        self, named: list[Algorithm], variants: Iterable[Variant] | None
-    ) -> Iterable[Algorithm]:
-        families = {self._lt.variant(one).family: one for one in named}
-        if variants is None:
-            variants = chain.from_iterable(map(self._lt.variants, families.values()))
-        for variant in variants:
-            if variant.family in families:
-                found = self._problem.as_variant(families[variant.family], variant)
-                if found is not None:
+    def algorithms(self) -> Iterator[Algorithm]:
+        """What the heuristic names, and every other variant of their families."""
+        try:
+            named = self._problem.named(NAMED)
+        except LtError:  # none: torch has other libraries for such a shape
+            return
+        yield from named
+        for base in {self._lt.variant(one).family: one for one in named}.values():
+            for variant in self._lt.variants(base):
+                found = self._problem.as_variant(base, variant)
+                if found is not None and found not in named:
                     yield found
+
+    def burst(self, algorithm: Algorithm) -> float | None:
+        """Seconds; None for one that passed the library's check and does not run."""
+        try:
+            return _burst(partial(self.run, algorithm))
+        except LtError:
+            return None
 
     def best(self, finalists: list[Algorithm]) -> Tuned:
         settled = {one: _settled(partial(self.run, one), WINDOW) for one in finalists}
         winners = sorted(settled, key=settled.__getitem__)[:WINNERS]
-        long = {one: _settled(partial(self.run, one), LONG_WINDOW) for one in winners}
-        of_torch = _settled(self.torch, LONG_WINDOW)
-        ranked = sorted(long, key=long.__getitem__)
-        faster = (one for one in ranked if long[one] < of_torch * (1 - GAIN) and self._right(one))
-        first = next(faster, None)
+        ways: list[Callable[[], None]] = [self.run_torch]
+        ways += [partial(self.run, one) for one in winners]
+        rounds = [[_settled(way, LONG_WINDOW) for way in ways] for _ in range(ROUNDS)]
+        of_torch, *long = map(fmean, zip(*rounds, strict=True))
+        ranked = sorted(zip(long, winners, strict=True))
+        right = (one for one in ranked if one[0] < of_torch * (1 - GAIN) and self._right(one[1]))
+        seconds, algorithm = next(right, (min(long, default=of_torch), None))
         return Tuned(
-            algorithm=None if first is None else first.data,
-            seconds=long[ranked[0] if first is None else first],
+            algorithm=None if algorithm is None else algorithm.data,
+            seconds=seconds,
             seconds_of_torch=of_torch,
         )
 
     def _right(self, algorithm: Algorithm) -> bool:
         """Does it compute what torch computes?"""
-        self.torch()
+        self.run_torch()
         expected = self._out.float()
         self._out.fill_(float("nan"))
         self.run(algorithm)

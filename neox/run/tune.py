@@ -20,12 +20,14 @@ from neox.data.errors import DataError
 from neox.kernels.errors import KernelError
 from neox.kernels.gemm_table import Gemm, add_to_table, read_table
 from neox.models.gemms import training_gemms
-from neox.ops.gemm_tuning import Tuner
+from neox.ops.cublaslt import CublasLt
+from neox.ops.gemm_tuning import tune
 from neox.ops.on_gpu import gemm_library, gemm_table
 from neox.run.exit_codes import ExitCode
 from neox.train import settings
 from neox.train.session import spec_for
 
+INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
 LEAST_FLOPS = 20e9  # smaller products take less than their launch would gain
 ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
 
@@ -44,6 +46,9 @@ def main(argv: Sequence[str]) -> int:
     except KernelError as error:
         print(f"neox tune: {error}", file=sys.stderr)
         return ExitCode.REFUSED
+    except KeyboardInterrupt:
+        print("neox tune: interrupted; what stands above is kept", file=sys.stderr)
+        return INTERRUPTED
     return ExitCode.DONE
 
 
@@ -71,9 +76,10 @@ def _tune(gemms: dict[tuple[str, Gemm], None], root: Path, again: bool) -> None:
     print(f"{len(missing)} products to tune, {len(gemms) - len(missing)} are there")
     if not missing:
         return
-    print(ROW.format("", "", "rows x outputs x inputs", "torch", "tuned", "gain", "tried"))
-    tuner, began = Tuner(library, device), time.monotonic()
-    gained = [_report(tuner, path, name, gemm) for name, gemm in missing]
+    head = ROW.format("", "", "rows x outputs x inputs", "torch", "tuned", "gain", "tried")
+    print(head, flush=True)
+    began = time.monotonic()
+    gained = [_report(library, device, path, name, gemm) for name, gemm in missing]
     better = sum(gain > 0 for gain in gained)
     print(
         f"{better} of {len(missing)} are faster now (milliseconds above); "
@@ -81,9 +87,9 @@ def _tune(gemms: dict[tuple[str, Gemm], None], root: Path, again: bool) -> None:
     )
 
 
-def _report(tuner: Tuner, path: Path, name: str, gemm: Gemm) -> float:
+def _report(library: CublasLt, device: torch.device, path: Path, name: str, gemm: Gemm) -> float:
     """Tune it, keep what was found, and print the line of it; the share of time that it gains."""
-    tuned, tried = tuner.tune(gemm)
+    tuned, tried = tune(library, gemm, device)
     add_to_table(path, {gemm: tuned})
     shape = f"{gemm.m:,} x {gemm.n:,} x {gemm.k:,}"
     times = (f"{one * 1e3:.3f}" for one in (tuned.seconds_of_torch, tuned.seconds))

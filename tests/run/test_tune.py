@@ -11,6 +11,9 @@ from neox.run import tune
 CONFIG = str(Path(__file__).parents[2] / "configs" / "pythia" / "160M.yml")
 
 
+INTERRUPTED_AT = 30  # products
+
+
 class Library:
     version = 130100
 
@@ -20,16 +23,14 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[Gemm]:
     """As if there were one, on which every second product has a faster algorithm."""
     asked: list[Gemm] = []
 
-    class Tuner:
-        def __init__(self, library: Library, device: torch.device) -> None:
-            pass
+    def found(library: Library, gemm: Gemm, device: torch.device) -> tuple[Tuned, int]:
+        if len(asked) == INTERRUPTED_AT:
+            raise KeyboardInterrupt
+        asked.append(gemm)
+        algorithm = bytes(64) if len(asked) % 2 else None
+        return Tuned(algorithm=algorithm, seconds=0.9e-3, seconds_of_torch=1e-3), 1234
 
-        def tune(self, gemm: Gemm) -> tuple[Tuned, int]:
-            asked.append(gemm)
-            algorithm = bytes(64) if len(asked) % 2 else None
-            return Tuned(algorithm=algorithm, seconds=0.9e-3, seconds_of_torch=1e-3), 1234
-
-    monkeypatch.setattr(tune, "Tuner", Tuner)
+    monkeypatch.setattr(tune, "tune", found)
     monkeypatch.setattr(tune, "gemm_library", lambda device: Library())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     return asked
@@ -59,6 +60,15 @@ def test_what_is_there_is_not_tuned_again(
     assert tune.main([*argv, "--again", "hidden_size=384"]) == 0
     assert len(gpu) == 27  # the dense layer's are too small to gain by
     assert len(read_table(table_path(tmp_path, "NVIDIA H200", 130100))) == 27
+
+
+def test_what_was_found_before_ctrl_c_is_kept(
+    gpu: list[Gemm], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu.extend([Gemm(kind="dgrad", m=1, n=1, k=1, dtype="float16")] * (INTERRUPTED_AT - 4))
+    assert tune.main([CONFIG, "--into", str(tmp_path)]) == 130
+    assert "what stands above is kept" in capsys.readouterr().err
+    assert len(read_table(table_path(tmp_path, "NVIDIA H200", 130100))) == 4
 
 
 @pytest.mark.usefixtures("gpu")

@@ -1,0 +1,122 @@
+"""Which of many algorithms wins, with times that are given instead of taken."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from neox.kernels.gemm_table import Gemm, Tuned
+from neox.ops import gemm_tuning
+from neox.ops.cublaslt import Algorithm, LtError, Variant
+from neox.ops.gemm import gemm_reference_
+
+GEMM = Gemm(kind="wgrad", m=64, n=24, k=8, dtype="bfloat16")
+TORCH = b"torch"
+Seconds = dict[bytes, float]
+
+
+class Bench:
+    """A library whose algorithms are names, each with the times it is to take."""
+
+    def __init__(self, bursts: Seconds, settled: Seconds) -> None:
+        self.bursts, self.settled = bursts, settled
+        self.wrong: set[bytes] = set()
+        self.named_first = [Algorithm(b"named 1", 0), Algorithm(b"named 2", 0)]
+        self.last = b""
+        self.finalists: list[bytes] = []
+
+    def variant(self, algorithm: Algorithm) -> Variant:
+        return Variant(66, 0, 0)
+
+    def variants(self, algorithm: Algorithm) -> Iterator[Variant]:
+        assert algorithm in self.named_first
+        return (Variant(66, tile, 0) for tile in range(50))
+
+    def problem(self, library: "Bench", gemm: Gemm) -> "Problem":
+        assert library is self
+        return Problem(self, gemm)
+
+    def burst(self, once: Callable[[], None]) -> float:
+        once()
+        return self.bursts.get(self.last, 1.0)
+
+    def settle(self, once: Callable[[], None], window: float) -> float:
+        once()
+        self.finalists.append(self.last)
+        return self.settled.get(self.last, 1.0)
+
+    def torchs(self, *given: object) -> None:
+        self.last = TORCH
+        gemm_reference_(*given)  # type: ignore[arg-type]
+
+
+class Problem:
+    def __init__(self, bench: Bench, gemm: Gemm) -> None:
+        self.bench, self.gemm = bench, gemm
+
+    def named(self, most: int) -> list[Algorithm]:
+        if not self.bench.named_first:
+            raise LtError("not supported")
+        return self.bench.named_first
+
+    def as_variant(self, base: Algorithm, variant: Variant) -> Algorithm | None:
+        if variant.tile % 10 == 9:
+            return None
+        return Algorithm(b"named 2" if variant.tile == 3 else b"tile %d" % variant.tile, 0)
+
+    def run(
+        self, algorithm: Algorithm, first: Tensor, second: Tensor, out: Tensor, bias: None
+    ) -> None:
+        self.bench.last = algorithm.data
+        if algorithm.data == b"tile 7":
+            raise LtError("status 15")
+        if algorithm.data not in self.bench.wrong:
+            gemm_reference_(out, first, second, bias, self.gemm.kind)
+
+
+@pytest.fixture
+def tune(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], tuple[Tuned, int]]:
+    def run(bench: Bench) -> tuple[Tuned, int]:
+        monkeypatch.setattr(gemm_tuning, "Problem", bench.problem)
+        monkeypatch.setattr(gemm_tuning, "_burst", bench.burst)
+        monkeypatch.setattr(gemm_tuning, "_settled", bench.settle)
+        monkeypatch.setattr(gemm_tuning, "gemm_reference_", bench.torchs)
+        return gemm_tuning.tune(bench, GEMM, torch.device("cpu"))  # type: ignore[arg-type]
+
+    return partial(run)
+
+
+Tune = Callable[[Bench], tuple[Tuned, int]]
+BURSTS = {b"tile %d" % tile: 0.5 + tile / 100 for tile in range(50)}
+
+
+def test_the_fastest_when_settled_wins_not_the_fastest_in_a_burst(tune: Tune) -> None:
+    bench = Bench(BURSTS, {TORCH: 0.9, b"tile 0": 0.85, b"tile 12": 0.8})
+    tuned, tried = tune(bench)
+    assert tuned == Tuned(algorithm=b"tile 12", seconds=0.8, seconds_of_torch=0.9)
+    # two by name; 50 variants without 5 that cannot, one that is named and one that does not run
+    assert tried == 2 + 50 - 5 - 1 - 1
+    # 16 by their bursts, then three and torch's twice
+    assert bench.finalists[:16] == [b"tile %d" % n for n in range(19) if n not in (3, 7, 9)]
+    assert bench.finalists[16:].count(TORCH) == 2 and len(bench.finalists) == 16 + 2 * 4
+
+
+def test_what_gains_next_to_nothing_is_left_to_torch(tune: Tune) -> None:
+    bench = Bench(BURSTS, {TORCH: 0.9, b"tile 1": 0.897})
+    tuned, _ = tune(bench)
+    assert tuned == Tuned(algorithm=None, seconds=0.897, seconds_of_torch=0.9)
+    assert tuned.gain == 0.0
+
+
+def test_what_computes_something_else_does_not_win(tune: Tune) -> None:
+    bench = Bench(BURSTS, {TORCH: 0.9, b"tile 0": 0.5, b"tile 1": 0.6})
+    bench.wrong = {b"tile 0"}
+    assert tune(bench)[0].algorithm == b"tile 1"
+
+
+def test_a_shape_that_the_library_does_not_know(tune: Tune) -> None:
+    bench = Bench({}, {TORCH: 0.9})
+    bench.named_first = []
+    assert tune(bench) == (Tuned(algorithm=None, seconds=0.9, seconds_of_torch=0.9), 0)
