@@ -15,9 +15,9 @@ HALF = 2  # bytes of the formats that products are tuned in
 def training_gemms(
     spec: ModelSpec, tokens: int, dtype: str, *, in_fp8: Collection[str] = ()
 ) -> Iterator[tuple[str, Gemm]]:
-    """Each product once, with the layer's name, for micro-batches of so many tokens.
+    """Those of each linear layer and of the head, for micro-batches of so many tokens.
 
-    `in_fp8` names layers that compute otherwise; equal shapes come once.
+    `in_fp8` names layers that compute otherwise.
     """
     for name, m, n, k, biased in _layers(spec, tokens, in_fp8):
         for kind in KINDS:

@@ -42,15 +42,11 @@ class Variant(NamedTuple):
     custom: int
 
 
-class _Data(ctypes.Structure):
-    _fields_ = (("data", ctypes.c_uint64 * 8),)
-
-
 class _Result(ctypes.Structure):
     """cublasLtMatmulHeuristicResult_t."""
 
     _fields_ = (
-        ("algorithm", _Data),
+        ("algorithm", ctypes.c_uint64 * 8),
         ("workspace", ctypes.c_size_t),
         ("status", ctypes.c_int),
         ("waves", ctypes.c_float),
@@ -92,6 +88,17 @@ class CublasLt:
         for tile in self._capable(algorithm, _CAP_TILES, _MOST_TILES):
             for custom in range(most + 1):
                 yield Variant(family, tile, custom)
+
+    def changed(self, algorithm: Algorithm, variant: Variant) -> bytes | None:
+        """The algorithm as another variant of its family; None where it has none such."""
+        changed = ctypes.create_string_buffer(algorithm.data, len(algorithm.data))
+        for attribute, number in ((_TILE, variant.tile), (_CUSTOM, variant.custom)):
+            value = ctypes.c_uint32(number)
+            if self.functions.cublasLtMatmulAlgoConfigSetAttribute(
+                changed, attribute, ctypes.byref(value), ctypes.sizeof(value)
+            ):
+                return None
+        return changed.raw
 
     def _configured(self, algorithm: Algorithm, attribute: int) -> int:
         value, written = ctypes.c_uint32(), ctypes.c_size_t()
@@ -144,17 +151,6 @@ class Problem:
         finally:
             self._lt.call("cublasLtMatmulPreferenceDestroy", preference)
         return [one.taken() for one in results[: found.value] if one.status == 0]
-
-    def as_variant(self, algorithm: Algorithm, variant: Variant) -> Algorithm | None:
-        """The algorithm changed to another of its family; None where that cannot do this."""
-        changed = ctypes.create_string_buffer(algorithm.data, len(algorithm.data))
-        for attribute, number in ((_TILE, variant.tile), (_CUSTOM, variant.custom)):
-            value = ctypes.c_uint32(number)
-            if self._lt.functions.cublasLtMatmulAlgoConfigSetAttribute(
-                changed, attribute, ctypes.byref(value), ctypes.sizeof(value)
-            ):
-                return None
-        return self.checked(changed.raw)
 
     def checked(self, data: bytes) -> Algorithm | None:
         """The algorithm with the workspace that it needs; None where it cannot do this."""

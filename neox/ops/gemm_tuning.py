@@ -6,7 +6,7 @@ a short burst the card runs at full clocks, and the order of the best is another
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from statistics import fmean
 
@@ -56,11 +56,21 @@ class _Contest:
         except LtError:  # none: torch has other libraries for such a shape
             return
         yield from named
-        for base in {self._lt.variant(one).family: one for one in named}.values():
+        for base in self._bases(named):
             for variant in self._lt.variants(base):
-                found = self._problem.as_variant(base, variant)
+                data = self._lt.changed(base, variant)
+                found = None if data is None else self._problem.checked(data)
                 if found is not None and found not in named:
                     yield found
+
+    def _bases(self, named: list[Algorithm]) -> Iterable[Algorithm]:
+        """Of those that differ in nothing but their variant the first."""
+        families = {self._lt.variant(one).family: self._lt.variant(one) for one in reversed(named)}
+        rest = {
+            self._lt.changed(one, families[self._lt.variant(one).family]): one
+            for one in reversed(named)
+        }
+        return rest.values()
 
     def burst(self, algorithm: Algorithm) -> float | None:
         """Seconds; None for one that passed the library's check and does not run."""

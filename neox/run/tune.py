@@ -5,7 +5,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         config = resolve(with_vocabulary(load(files, overrides)), asked.ranks)
         root = asked.into or settings.kernel_store(config, os.environ)
-        _tune(dict.fromkeys(_gemms(config)), root, asked.again)
+        _tune(_gemms(config), root, asked.again)
     except (ConfigErrors, DataError) as error:
         print(f"neox tune: {error}", file=sys.stderr)
         return ExitCode.CONFIG
@@ -52,26 +52,27 @@ def main(argv: Sequence[str]) -> int:
     return ExitCode.DONE
 
 
-def _gemms(config: RunConfig) -> Iterator[tuple[str, Gemm]]:
+def _gemms(config: RunConfig) -> dict[Gemm, str]:
+    """Those that are worth it, each with the first layer that asks for it."""
     dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision(config))
     if dtype is None:
         raise KernelError("only products in bf16 and fp16 are tuned; the config's are in fp32")
     length, batch = config.model.seq_length, config.batch.train_micro_batch_size_per_gpu
-    if length is None or batch is None:
-        raise KernelError("the config leaves the micro-batch to the number of ranks: say --ranks N")
-    for name, gemm in training_gemms(
-        spec_for(config), length * batch, dtype, in_fp8=settings.fp8_layers(config)
-    ):
+    assert length is not None and batch is not None
+    found: dict[Gemm, str] = {}
+    in_fp8 = settings.fp8_layers(config)
+    for name, gemm in training_gemms(spec_for(config), length * batch, dtype, in_fp8=in_fp8):
         if gemm.flops >= LEAST_FLOPS:
-            yield name, gemm
+            found.setdefault(gemm, name)
+    return found
 
 
-def _tune(gemms: dict[tuple[str, Gemm], None], root: Path, again: bool) -> None:
+def _tune(gemms: dict[Gemm, str], root: Path, again: bool) -> None:
     device = torch.device("cuda", 0)
     library = gemm_library(device)
     path = gemm_table(root, device, library)
     there = {} if again else read_table(path)
-    missing = [(name, gemm) for name, gemm in gemms if gemm not in there]
+    missing = [gemm for gemm in gemms if gemm not in there]
     print(f"{torch.cuda.get_device_name(device)}, cuBLASLt {library.version}; into {path}")
     print(f"{len(missing)} products to tune, {len(gemms) - len(missing)} are there")
     if not missing:
@@ -79,7 +80,7 @@ def _tune(gemms: dict[tuple[str, Gemm], None], root: Path, again: bool) -> None:
     head = ROW.format("", "", "rows x outputs x inputs", "torch", "tuned", "gain", "tried")
     print(head, flush=True)
     began = time.monotonic()
-    gained = [_report(library, device, path, name, gemm) for name, gemm in missing]
+    gained = [_report(library, device, path, gemms[gemm], gemm) for gemm in missing]
     better = sum(gain > 0 for gain in gained)
     print(
         f"{better} of {len(missing)} are faster now (milliseconds above); "
