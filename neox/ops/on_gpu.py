@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from neox.kernels.errors import KernelError
-from neox.kernels.gemm_table import read_table, table_path
+from neox.kernels.gemm_table import Gemm, Tuned, read_table, table_path
 from neox.kernels.sources import sources
 from neox.kernels.store import fitting
 from neox.ops.cublaslt import CublasLt, LtError
@@ -40,17 +40,16 @@ def use_library(root: Path, device: torch.device) -> Path:
     return found.library
 
 
-def use_gemms(root: Path, device: torch.device) -> tuple[Path, int]:
-    """Let linear layers use what the store holds for this GPU; its table, and entries in that.
+def use_gemms(root: Path, device: torch.device) -> dict[Gemm, Tuned]:
+    """Let linear layers use the store's table for this GPU, which is returned.
 
     Raises KernelError where there is no cuBLASLt, or the table is damaged.
     """
     library = gemm_library(device)
-    path = gemm_table(root, device, library)
-    tuned = read_table(path)
+    tuned = read_table(gemm_table(root, device, library))
     if tuned:
         install_gemms(library, tuned)
-    return path, len(tuned)
+    return tuned
 
 
 def gemm_library(device: torch.device) -> CublasLt:

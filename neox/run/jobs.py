@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from neox.run.processes import choose_device, join, leave, use_threads
 from neox.run.rank import RankEnvironment, read_rank
 from neox.run.stop import write_done, write_saved
 from neox.train.evaluation import held_out_losses
+from neox.train.gemms import gemms_of
 from neox.train.loop import train as run_loop
 from neox.train.plan_text import plan_lines
 from neox.train.session import Job, Session
@@ -120,9 +121,8 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     device = choose_device(rank)
     use_threads(rank)
     if device.type == "cuda":
-        lines = _use_kernels(config, device)
-        if rank.rank == 0:
-            for line in lines:
+        for line in _use_store(config, device):
+            if rank.rank == 0:
                 _say(line)
     mesh = join(rank, device, alone_needs_group=not is_native(config, rank.world_size))
     return Job(
@@ -135,21 +135,24 @@ def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     )
 
 
-def _use_kernels(config: RunConfig, device: torch.device) -> tuple[str, str]:
+def _use_store(config: RunConfig, device: torch.device) -> Iterator[str]:
     """Put what the store holds for this GPU under the model's operations; say what it is."""
     root = kernel_store(config, os.environ)
     try:
-        kernels = str(use_library(root, device))
+        yield f"kernels: {use_library(root, device)}"
     except KernelError as error:
-        kernels = f"torch's own, which are slower: {error}"
+        yield f"kernels: torch's own, which are slower: {error}"
+    wanted = gemms_of(config)
+    if not wanted:
+        return
     try:
-        path, count = use_gemms(root, device)
-        gemms = f"{count} tuned on a GPU of this kind, {path}"
-        if not count:
-            gemms = "as torch chooses them; `neox tune` with this config finds faster ones"
+        tuned = use_gemms(root, device)
     except KernelError as error:
-        gemms = f"as torch chooses them: {error}"
-    return f"kernels: {kernels}", f"GEMMs: {gemms}"
+        yield f"GEMMs: as torch chooses them: {error}"
+        return
+    there = sum(one in tuned for one in wanted)
+    more = "" if there == len(wanted) else "; `neox tune` with this config finds faster ones"
+    yield f"GEMMs: {there} of {len(wanted)} tuned on a GPU of this kind{more}"
 
 
 def _run_paths(run_yml: Path) -> RunPaths:

@@ -14,21 +14,18 @@ from neox.config.cli import split_words
 from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.places import ConfigErrors
-from neox.config.run_config import RunConfig
 from neox.config.vocabulary import with_vocabulary
 from neox.data.errors import DataError
 from neox.kernels.errors import KernelError
 from neox.kernels.gemm_table import Gemm, add_to_table, read_table
-from neox.models.gemms import training_gemms
 from neox.ops.cublaslt import CublasLt
 from neox.ops.gemm_tuning import tune
 from neox.ops.on_gpu import gemm_library, gemm_table
 from neox.run.exit_codes import ExitCode
 from neox.train import settings
-from neox.train.session import spec_for
+from neox.train.gemms import gemms_of
 
 INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
-LEAST_FLOPS = 20e9  # smaller products take less than their launch would gain
 ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
 
 
@@ -39,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         config = resolve(with_vocabulary(load(files, overrides)), asked.ranks)
         root = asked.into or settings.kernel_store(config, os.environ)
-        _tune(_gemms(config), root, asked.again)
+        _tune(gemms_of(config), root, asked.again)
     except (ConfigErrors, DataError) as error:
         print(f"neox tune: {error}", file=sys.stderr)
         return ExitCode.CONFIG
@@ -52,22 +49,9 @@ def main(argv: Sequence[str]) -> int:
     return ExitCode.DONE
 
 
-def _gemms(config: RunConfig) -> dict[Gemm, str]:
-    """Those that are worth it, each with the first layer that asks for it."""
-    dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision(config))
-    if dtype is None:
-        raise KernelError("only products in bf16 and fp16 are tuned; the config's are in fp32")
-    length, batch = config.model.seq_length, config.batch.train_micro_batch_size_per_gpu
-    assert length is not None and batch is not None
-    found: dict[Gemm, str] = {}
-    in_fp8 = settings.fp8_layers(config)
-    for name, gemm in training_gemms(spec_for(config), length * batch, dtype, in_fp8=in_fp8):
-        if gemm.flops >= LEAST_FLOPS:
-            found.setdefault(gemm, name)
-    return found
-
-
 def _tune(gemms: dict[Gemm, str], root: Path, again: bool) -> None:
+    if not gemms:
+        raise KernelError("nothing to tune: the config's products are in fp32, or too small")
     device = torch.device("cuda", 0)
     library = gemm_library(device)
     path = gemm_table(root, device, library)

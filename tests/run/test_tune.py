@@ -76,7 +76,8 @@ def test_what_was_found_before_ctrl_c_is_kept(
     ("words", "code", "complaint"),
     [
         ((), 4, "torch sees no GPU"),
-        (("precision=fp32", "fp16.enabled=false"), 4, "only products in bf16 and fp16"),
+        (("precision=fp32", "fp16.enabled=false"), 4, "the config's products are in fp32"),
+        (("hidden_size=96", "seq_length=128", "train_micro_batch_size_per_gpu=4"), 4, "too small"),
         (("hidden_size=wide",), 2, "hidden_size: "),
         (("vocab_size=null", "vocab_file=nowhere.json"), 2, "nowhere.json"),
         (("--into", "/dev/null/store"), 4, "Not a directory"),

@@ -68,8 +68,8 @@ FP8 = ("te_mha=true", "te_layernorm_mlp=true")
 def main() -> None:
     asked = _parser().parse_args()
     gpu = torch.device("cuda", 0)
-    library, tuned = use_library(asked.kernels, gpu), use_gemms(asked.kernels, gpu)[1]
-    _about(f"kernels {library.parent.name}, {tuned} GEMMs tuned")
+    library, tuned = use_library(asked.kernels, gpu), use_gemms(asked.kernels, gpu)
+    _about(f"kernels {library.parent.name}, {len(tuned)} GEMMs tuned")
     with tempfile.TemporaryDirectory() as folder:
         prefix = Path(folder) / "corpus"
         write_corpus(prefix, 40_000_000)
