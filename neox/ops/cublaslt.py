@@ -14,7 +14,7 @@ import torch
 from neox.kernels.gemm_table import Gemm
 
 WORKSPACE = 32 << 20  # bytes at most, as torch gives on Hopper
-ALIGNMENT = 256  # bytes, of every operand: what the heuristic counts on unless it is told less
+ALIGNMENT = 256  # bytes, of operands and bias: what the heuristic counts on unless told less
 _COMPUTE_32F, _R_32F = 68, 0
 _DTYPES = {"bfloat16": 14, "float16": 2}
 _TRANSPOSE_A, _TRANSPOSE_B, _EPILOGUE, _BIAS_POINTER = 3, 4, 7, 8  # cublasLtMatmulDescAttributes_t

@@ -141,7 +141,7 @@ class Multiplier:
         if key not in self._plans:
             self._plans[key] = self._plan(kind, first, second, bias)
         plan = self._plans[key]
-        if plan is None or not _fit(out, first, second):
+        if plan is None or not _fit(out, first, second, bias):
             gemm_reference_(out, first, second, bias, kind)
             return
         problem, algorithm = plan
@@ -175,5 +175,7 @@ def described(
     return Gemm(kind=kind, m=m, n=n, k=k, dtype=DTYPES[first.dtype], biased=bias is not None)
 
 
-def _fit(*tensors: torch.Tensor) -> bool:
-    return all(one.is_contiguous() and one.data_ptr() % ALIGNMENT == 0 for one in tensors)
+def _fit(*tensors: torch.Tensor | None) -> bool:
+    return all(
+        one is None or (one.is_contiguous() and one.data_ptr() % ALIGNMENT == 0) for one in tensors
+    )

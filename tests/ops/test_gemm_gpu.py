@@ -144,6 +144,10 @@ def test_operands_that_begin_anywhere(library: CublasLt) -> None:
         out.fill_(float("nan"))
         multiply(out, one, second, None, "forward")
         assert close(out, expected)
+    biased = replace(gemm, biased=True)
+    bias = torch.randn(gemm.n + 1, device=GPU, dtype=first.dtype)[1:]
+    Multiplier(library, {biased: entry(library, biased)})(out, first, second, bias, "forward")
+    assert close(out, exact(biased, first, second, bias))
 
 
 def test_a_graph_replays_it(library: CublasLt) -> None:

@@ -48,9 +48,10 @@ def test_a_run_in_fp32_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_not_there_is_said_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(root: Path, device: torch.device) -> Path:
-        raise KernelError("no kernel library in /store")
+        raise KernelError("nothing in /store")
 
     monkeypatch.setattr(jobs, "use_library", refuse)
+    monkeypatch.setattr(jobs, "use_gemms", refuse)
     lines = list(jobs._use_store(config(), torch.device("cuda", 0)))
-    assert lines[0] == "kernels: torch's own, which are slower: no kernel library in /store"
-    assert lines[1] == "GEMMs: as torch chooses them: torch sees no GPU on this machine"
+    assert lines[0] == "kernels: torch's own, which are slower: nothing in /store"
+    assert lines[1] == "GEMMs: as torch chooses them: nothing in /store"
