@@ -24,6 +24,7 @@ def test_the_environment_is_read_at_the_edges_only() -> None:
         "neox/kernels/cli.py",
         "neox/run/jobs.py",
         "neox/run/preflight.py",  # ranks of a job, as run/jobs.py is
+        "neox/run/tune.py",  # where the store is, as kernels/cli.py
         "neox/run/verify_site.py",
         "neox/submit/cli.py",
         "neox/submit/edge.py",
