@@ -8,9 +8,7 @@ from pathlib import Path
 
 from neox.data.errors import DataError
 from neox.data.tokenizers import LOADERS
-from neox.run.exit_codes import ExitCode
-
-INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
+from neox.run.exit_codes import INTERRUPTED, ExitCode
 
 
 def run_verb(name: str, verb: Callable[[], None]) -> int:

@@ -17,6 +17,8 @@ class ExitCode(IntEnum):
     SAVED_NOT_FINISHED = 85
 
 
+INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
+
 # A next link of the chain would fail the same way, so none is started.
 HALTING = frozenset(
     {

@@ -16,7 +16,7 @@ from neox.config.spec import not_yet
 from neox.kernels.errors import KernelError
 from neox.models.count import parameters
 from neox.ops.on_gpu import use_gemms, use_library
-from neox.run.exit_codes import ExitCode
+from neox.run.exit_codes import INTERRUPTED, ExitCode
 from neox.run.failure import BadNumbers, tell
 from neox.run.paths import RunPaths, run_of
 from neox.run.processes import choose_device, join, leave, use_threads
@@ -28,8 +28,6 @@ from neox.train.loop import train as run_loop
 from neox.train.plan_text import plan_lines
 from neox.train.session import Job, Session
 from neox.train.settings import is_native, kernel_store
-
-INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
 
 
 def train(argv: Sequence[str]) -> int:

@@ -21,11 +21,10 @@ from neox.kernels.gemm_table import Gemm, add_to_table, read_table
 from neox.ops.cublaslt import CublasLt
 from neox.ops.gemm_tuning import tune
 from neox.ops.on_gpu import gemm_library, gemm_table
-from neox.run.exit_codes import ExitCode
+from neox.run.exit_codes import INTERRUPTED, ExitCode
 from neox.train import settings
 from neox.train.gemms import gemms_of
 
-INTERRUPTED = 130  # as the shell names a command ended by Ctrl-C
 ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
 
 
