@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterator
 
-from neox.kernels.gemm_table import Gemm, Kind
+from neox.kernels.gemm import KINDS, Gemm
 from neox.models.shapes import layer_shapes
 from neox.models.spec import ModelSpec
 from neox.ops.chunks import chunk_rows
 
-KINDS: tuple[Kind, ...] = ("forward", "dgrad", "wgrad")
 JOINS_ITS_ACTIVATION = "linear1"  # the layer whose bias is added in the activation's pass
 HALF = 2  # bytes of the formats that products are tuned in
 

@@ -6,12 +6,12 @@ cublasLt.h (https://docs.nvidia.com/cuda/cublas/#using-the-cublaslt-api).
 
 import ctypes
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from neox.kernels.gemm_table import Gemm
+from neox.kernels.gemm import Gemm
+from neox.ops.library import loaded
 
 WORKSPACE = 32 << 20  # bytes at most, as torch gives on Hopper
 ALIGNMENT = 256  # bytes, of operands and bias: what the heuristic counts on unless told less
@@ -62,7 +62,10 @@ class CublasLt:
 
     def __init__(self) -> None:
         """Raises LtError where torch brought no cuBLASLt."""
-        self.functions = ctypes.CDLL(_loaded())
+        path = loaded("libcublasLt.so")
+        if path is None:
+            raise LtError("torch has loaded no cuBLASLt")
+        self.functions = ctypes.CDLL(path)
         self.functions.cublasLtGetVersion.restype = ctypes.c_size_t
         self.version: int = self.functions.cublasLtGetVersion()
         self.handle = self.made("cublasLtCreate")
@@ -206,11 +209,3 @@ def _layout(lt: CublasLt, shape: tuple[int, int], dtype: str) -> ctypes.c_void_p
         "cublasLtMatrixLayoutCreate",
         _DTYPES[dtype], ctypes.c_uint64(columns), ctypes.c_uint64(rows), ctypes.c_int64(columns),
     )  # fmt: skip
-
-
-def _loaded() -> str:
-    """The path of the library in this process: a second one would not know torch's device."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "libcublasLt.so" in line:
-            return line.split(maxsplit=5)[-1]
-    raise LtError("torch has loaded no cuBLASLt")

@@ -11,7 +11,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from neox.kernels.gemm_table import Gemm, Kind, Tuned
+from neox.kernels.gemm import Gemm, Kind, Tuned
 from neox.ops.cublaslt import ALIGNMENT, Algorithm, CublasLt, Problem
 from neox.ops.library import define, install_one, installed
 

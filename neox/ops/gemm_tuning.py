@@ -12,7 +12,7 @@ from statistics import fmean
 
 import torch
 
-from neox.kernels.gemm_table import Gemm, Tuned
+from neox.kernels.gemm import Gemm, Tuned
 from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem
 from neox.ops.gemm import DTYPES, gemm_reference_
 

@@ -135,10 +135,17 @@ def _share_the_runtime() -> None:
     """Open torch's own libamdhip64 to all: a HIP library names none, so it finds that one."""
     if torch.version.hip is None:
         return
+    path = loaded("libamdhip64")
+    if path is not None:
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+
+
+def loaded(name: str) -> str | None:
+    """Where the library lies that torch uses; a second copy would not know torch's device."""
     for line in Path("/proc/self/maps").read_text().splitlines():
-        if "libamdhip64" in line:
-            ctypes.CDLL(line.split(maxsplit=5)[-1], mode=ctypes.RTLD_GLOBAL)
-            return
+        if name in line:
+            return line.split(maxsplit=5)[-1]
+    return None
 
 
 # --- operations ----------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from neox.kernels.errors import KernelError
-from neox.kernels.gemm_table import Gemm, Tuned, read_table, table_path
+from neox.kernels.gemm import Gemm, Tuned
+from neox.kernels.gemm_table import read_table, table_path
 from neox.kernels.sources import sources
 from neox.kernels.store import fitting
 from neox.ops.cublaslt import CublasLt, LtError

@@ -17,7 +17,8 @@ from neox.config.places import ConfigErrors
 from neox.config.vocabulary import with_vocabulary
 from neox.data.errors import DataError
 from neox.kernels.errors import KernelError
-from neox.kernels.gemm_table import Gemm, add_to_table, read_table
+from neox.kernels.gemm import Gemm
+from neox.kernels.gemm_table import add_to_table, read_table
 from neox.ops.cublaslt import CublasLt
 from neox.ops.gemm_tuning import tune
 from neox.ops.on_gpu import gemm_library, gemm_table

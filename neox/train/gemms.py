@@ -1,7 +1,7 @@
 """The matrix products of a run that are worth tuning."""
 
 from neox.config.run_config import RunConfig
-from neox.kernels.gemm_table import Gemm
+from neox.kernels.gemm import Gemm
 from neox.models.gemms import training_gemms
 from neox.train import settings
 from neox.train.session import spec_for

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from neox.kernels import cli
-from neox.kernels.gemm_table import Gemm, Tuned, add_to_table, table_path
+from neox.kernels.gemm import Gemm, Tuned
+from neox.kernels.gemm_table import add_to_table, table_path
 from neox.kernels.sources import sources
 from neox.ops.library import ABI
 from tests.kernels.compilers import environ, fake_nvcc

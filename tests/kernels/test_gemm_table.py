@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from neox.kernels.errors import KernelError
-from neox.kernels.gemm_table import Gemm, Kind, Tuned, add_to_table, read_table, table_path
+from neox.kernels.gemm import Gemm, Kind, Tuned
+from neox.kernels.gemm_table import add_to_table, read_table, table_path
 
 GEMM = Gemm(kind="forward", m=4096, n=768, k=256, dtype="bfloat16", biased=True)
 TUNED = Tuned(algorithm=bytes(range(64)), seconds=1e-3, seconds_of_torch=1.25e-3)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neox.data.batch import Batch
-from neox.kernels.gemm_table import Gemm
+from neox.kernels.gemm import Gemm
 from neox.models.gemms import training_gemms
 from neox.models.init import initialise
 from neox.models.spec import ModelSpec

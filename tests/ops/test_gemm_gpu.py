@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from neox.kernels.gemm_table import Gemm, Kind, Tuned
+from neox.kernels.gemm import KINDS, Gemm, Kind, Tuned
 from neox.ops import gemm_tuning
 from neox.ops.cublaslt import Algorithm, CublasLt, Problem
 from neox.ops.gemm import DTYPES, Multiplier, gemm_reference_
@@ -23,7 +23,6 @@ pytestmark = [
     ),
 ]
 GPU = torch.device("cuda", 0)
-KINDS: tuple[Kind, ...] = ("forward", "dgrad", "wgrad")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neox.kernels.gemm_table import Gemm, Tuned
+from neox.kernels.gemm import Gemm, Tuned
 from neox.ops import gemm_tuning
 from neox.ops.cublaslt import Algorithm, LtError, Variant
 from neox.ops.gemm import gemm_reference_

@@ -9,7 +9,7 @@ from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.run_config import RunConfig
 from neox.kernels.errors import KernelError
-from neox.kernels.gemm_table import Gemm, Tuned
+from neox.kernels.gemm import Gemm, Tuned
 from neox.run import jobs
 from neox.train.gemms import gemms_of
 

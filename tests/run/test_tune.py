@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from neox.kernels.gemm_table import Gemm, Tuned, read_table, table_path
+from neox.kernels.gemm import Gemm, Tuned
+from neox.kernels.gemm_table import read_table, table_path
 from neox.run import tune
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "pythia" / "160M.yml")
