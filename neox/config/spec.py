@@ -60,6 +60,13 @@ def not_yet(config: RunConfig) -> tuple[str, ...]:
     return (*lines, *_layers(config))
 
 
+def require_built(config: RunConfig, where: str = "") -> None:
+    """Raises ConfigErrors with every such line, `where` before each."""
+    lines = not_yet(config)
+    if lines:
+        raise ConfigErrors([problem_at(None, f"{where}{line}") for line in lines])
+
+
 def _vocabulary(config: RunConfig, vocab_size: int | None) -> int:
     if config.tokenizer.padded_vocab_size is not None:
         return config.tokenizer.padded_vocab_size

@@ -12,7 +12,7 @@ from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.places import ConfigErrors, problem_at
 from neox.config.run_config import RunConfig
-from neox.config.spec import not_yet
+from neox.config.spec import require_built
 from neox.kernels.errors import KernelError
 from neox.models.count import parameters
 from neox.ops.on_gpu import use_gemms, use_library
@@ -115,7 +115,7 @@ def _as_rank(name: str, argv: Sequence[str], work: Callable[[Job], None]) -> int
 def _job(run_yml: Path, paths: RunPaths, rank: RankEnvironment) -> Job:
     given = load([run_yml])
     config = resolve(given, rank.world_size)
-    _require_built(config, run_yml)
+    require_built(config, f"{run_yml}: ")
     device = choose_device(rank)
     use_threads(rank)
     if device.type == "cuda":
@@ -162,12 +162,6 @@ def _run_paths(run_yml: Path) -> RunPaths:
         )
         raise ConfigErrors([problem_at(None, message)])
     return run_of(run_yml)
-
-
-def _require_built(config: RunConfig, run_yml: Path) -> None:
-    lines = not_yet(config)
-    if lines:
-        raise ConfigErrors([problem_at(None, f"{run_yml}: {line}") for line in lines])
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from neox.config.cli import split_words
 from neox.config.derive import resolve
 from neox.config.load import load
 from neox.config.places import ConfigErrors
+from neox.config.spec import require_built
 from neox.config.vocabulary import with_vocabulary
 from neox.data.errors import DataError
 from neox.kernels.errors import KernelError
@@ -30,16 +31,20 @@ ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `neox tune ARGV...`; the exit code is 0, 2 for a wrong config, 4 without a GPU for it."""
+    """Run `neox tune ARGV...`; exit codes as `--help` says them."""
     asked = _parser().parse_intermixed_args(argv)
     files, overrides = split_words(asked.words)
     try:
         config = resolve(with_vocabulary(load(files, overrides)), asked.ranks)
+        require_built(config)
         root = asked.into or settings.kernel_store(config, os.environ)
         _tune(gemms_of(config), root, asked.again)
-    except (ConfigErrors, DataError) as error:
+    except ConfigErrors as error:
         print(f"neox tune: {error}", file=sys.stderr)
         return ExitCode.CONFIG
+    except DataError as error:
+        print(f"neox tune: {error}", file=sys.stderr)
+        return ExitCode.DATA
     except KernelError as error:
         print(f"neox tune: {error}", file=sys.stderr)
         return ExitCode.REFUSED
@@ -102,9 +107,10 @@ def _parser() -> argparse.ArgumentParser:
 
               neox tune configs/pythia/1-4B.yml precision=bfloat16 fp16.enabled=false
               neox tune RUN/run.yml
-              neox-submit --site perlmutter --job tune configs/20B.yml
+              neox-submit --site perlmutter --job tune configs/pythia/1-4B.yml
 
-            Exit codes: 0 done, 2 the config is wrong, 4 no GPU or no place to write."""
+            Exit codes: 0 done, 2 the config is wrong, 3 its tokenizer cannot be read,
+            4 no GPU or no place to write."""
         ),
     )
     parser.add_argument(

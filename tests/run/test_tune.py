@@ -10,8 +10,6 @@ from neox.kernels.gemm_table import read_table, table_path
 from neox.run import tune
 
 CONFIG = str(Path(__file__).parents[2] / "configs" / "pythia" / "160M.yml")
-
-
 INTERRUPTED_AT = 30  # products
 
 
@@ -80,7 +78,8 @@ def test_what_was_found_before_ctrl_c_is_kept(
         (("precision=fp32", "fp16.enabled=false"), 4, "the config's products are in fp32"),
         (("hidden_size=96", "seq_length=128", "train_micro_batch_size_per_gpu=4"), 4, "too small"),
         (("hidden_size=wide",), 2, "hidden_size: "),
-        (("vocab_size=null", "vocab_file=nowhere.json"), 2, "nowhere.json"),
+        (("pos_emb=alibi",), 2, "pos_emb"),
+        (("vocab_size=null", "vocab_file=nowhere.json"), 3, "nowhere.json"),
         (("--into", "/dev/null/store"), 4, "Not a directory"),
     ],
 )
