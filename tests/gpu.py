@@ -16,11 +16,11 @@ from typing import TextIO
 import torch
 
 from neox.ops.on_gpu import architecture
+from tests.bench.step.cases import CASES, Case
 
 ROOT = Path(__file__).resolve().parent.parent
 SANITIZER = ("compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9")
 NEOX = (sys.executable, "-m", "neox.run.cli")
-BF16 = ("precision=bfloat16", "fp16.enabled=false", "padded_vocab_size=50304", "vocab_file=null")
 STEP = (sys.executable, "-m", "tests.bench.step")
 LARGE = 130e9  # bytes of a GPU on which the step bench runs all its cases with their peers
 STEPS = ("build", "tests", "sanitizer", "bench", "tune", "step", "step-1.4B", "step-ways")
@@ -62,8 +62,8 @@ def _steps(gpu: torch.device) -> dict[str, list[Sequence[str]]]:
         steps["sanitizer"] = [(*SANITIZER, *kernels, "test")]
     steps["bench"] = [(*kernels, "bench")]
     large = torch.cuda.get_device_properties(gpu).total_memory >= LARGE
-    cases = ("160M", "410M", "1-4B") if large else ("160M",)
-    steps["tune"] = [(*NEOX, "tune", f"configs/pythia/{case}.yml", *BF16) for case in cases]
+    cases = ("160M", "410M", "1.4B") if large else ("160M",)
+    steps["tune"] = [tuning(CASES[name]) for name in cases]
     if not large:
         return steps | {"step": [(*STEP, "160M", "--peers", "plain", "hf")]}
     # at 1.4B neither fp8 nor Hugging Face eager fits 140 GB beside Hugging Face compiled
@@ -71,6 +71,11 @@ def _steps(gpu: torch.device) -> dict[str, list[Sequence[str]]]:
     steps["step-1.4B"] = [(*STEP, "1.4B", "1.4B-16k", "--peers", "plain", "hf")]
     steps["step-ways"] = [(*STEP, "1.4B", "--peers", "nvtx", "zero1", "fp8")]
     return steps
+
+
+def tuning(case: Case) -> Sequence[str]:
+    """The products that a case of the step bench multiplies; 1.4B-16k has those of 1.4B."""
+    return (*NEOX, "tune", f"configs/{case.config}.yml", *case.overrides)
 
 
 def _run(out: TextIO, name: str, argv: Sequence[str]) -> int:

@@ -32,6 +32,7 @@ from neox.parallel.mesh import single_process
 from neox.run.processes import leave
 from neox.train import corpus, settings
 from neox.train.schedules import learning_rate
+from tests.bench.step.cases import CASES, Case
 from tests.bench.step.contest import Contender, Steps, compete, enter, heat
 from tests.bench.step.ours import OurStep, resolved, write_corpus
 from tests.bench.step.peers import HuggingFaceStep
@@ -41,22 +42,6 @@ from tests.bench.step.roofline import Roofline
 LINE = "{:26} {:>8} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    config: str
-    batch: int
-    length: int = 2_048
-
-    def __str__(self) -> str:
-        return f"{self.config}, {self.batch} x {self.length:,} tokens"
-
-
-CASES = {
-    "1.4B": Case(config="pythia/1-4B", batch=16),
-    "410M": Case(config="pythia/410M", batch=16),
-    "160M": Case(config="pythia/160M", batch=32),
-    "1.4B-16k": Case(config="pythia/1-4B", batch=2, length=16_384),
-}
 PEERS = ("nvtx", "zero1", "fp8", "plain", "plain-eager", "hf-autocast", "hf", "hf-eager")
 # whose losses: the last pair is the same arithmetic rounded in other places, as a yardstick
 COMPARED = (("plain", "bf16"), ("bf16", "fp8"), ("bf16", "zero1"), ("plain", "plain eager"))
@@ -102,8 +87,7 @@ def _about(store: str) -> None:
     )
     print(
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, cuDNN "
-        f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, "
-        f"{store}",
+        f"{torch.backends.cudnn.version()}, commit {commit.stdout.strip() or 'unknown'}, {store}",
         flush=True,
     )
 
@@ -191,10 +175,7 @@ class _Contest:
         return ours.steps
 
     def _resolved(self, *more: str) -> RunConfig:
-        case = self._case
-        return resolved(
-            case.config, batch=case.batch, corpus=self._prefix, length=case.length, more=more
-        )
+        return resolved(self._case, self._prefix, more)
 
     def _plain(self, compiled: bool) -> Steps:
         seed = self._config.training.seed

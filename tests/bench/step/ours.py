@@ -18,9 +18,9 @@ from neox.run.rank import read_rank
 from neox.train.loop import train
 from neox.train.session import Job, Session
 from neox.train.settings import is_native
+from tests.bench.step.cases import Case
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-VOCABULARY = 50_304  # of Pythia's shipped configs, padded
 WORDS, SUCCESSORS = 50_000, 32  # of the bench's corpus
 CHAINS = 8_192  # that are drawn side by side
 
@@ -50,24 +50,9 @@ def _falling(words: int, power: float) -> NDArray[np.float64]:
     return share / share[-1]
 
 
-def resolved(
-    name: str, *, batch: int, corpus: Path, length: int = 2_048, more: Sequence[str] = ()
-) -> RunConfig:
-    overrides = [
-        "precision=bfloat16",
-        "fp16={enabled: false}",
-        f"train_batch_size={batch}",
-        f"train_micro_batch_size_per_gpu={batch}",
-        "checkpoint_activations=false",
-        f"seq_length={length}",
-        f"max_position_embeddings={length}",
-        f"data_path={corpus}",
-        "vocab_file=null",
-        f"padded_vocab_size={VOCABULARY}",
-        "eval_iters=0",
-        *more,
-    ]
-    return resolve(load((CONFIGS / f"{name}.yml",), overrides), 1)
+def resolved(case: Case, corpus: Path, more: Sequence[str] = ()) -> RunConfig:
+    overrides = [*case.overrides, f"data_path={corpus}", "eval_iters=0", *more]
+    return resolve(load((CONFIGS / f"{case.config}.yml",), overrides), 1)
 
 
 class OurStep:
