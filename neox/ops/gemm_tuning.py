@@ -13,7 +13,7 @@ from statistics import fmean
 import torch
 
 from neox.kernels.gemm import Gemm, Tuned
-from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem
+from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem, Variant
 from neox.ops.gemm import DTYPES, gemm_reference_
 
 NAMED = 16  # algorithms that the heuristic is asked for
@@ -65,12 +65,13 @@ class _Contest:
 
     def _bases(self, named: list[Algorithm]) -> Iterable[Algorithm]:
         """Of those that differ in nothing but their variant the first."""
-        families = {self._lt.variant(one).family: self._lt.variant(one) for one in reversed(named)}
-        rest = {
-            self._lt.changed(one, families[self._lt.variant(one).family]): one
-            for one in reversed(named)
-        }
-        return rest.values()
+        variants: dict[int, Variant] = {}  # of each family the first
+        bases: dict[bytes | None, Algorithm] = {}
+        for one in named:
+            own = self._lt.variant(one)
+            as_first = self._lt.changed(one, variants.setdefault(own.family, own))
+            bases.setdefault(as_first, one)
+        return bases.values()
 
     def burst(self, algorithm: Algorithm) -> float | None:
         """Seconds; None for one that passed the library's check and does not run."""

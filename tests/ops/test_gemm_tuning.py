@@ -1,7 +1,6 @@
 """Which of many algorithms wins, with times that are given instead of taken."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import pytest
 import torch
@@ -95,7 +94,7 @@ def tune(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], tuple[Tuned, int]
         monkeypatch.setattr(gemm_tuning, "gemm_reference_", bench.torchs)
         return gemm_tuning.tune(bench, GEMM, torch.device("cpu"))  # type: ignore[arg-type]
 
-    return partial(run)
+    return run
 
 
 Tune = Callable[[Bench], tuple[Tuned, int]]
