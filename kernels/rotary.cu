@@ -7,7 +7,7 @@ namespace {
 constexpr int THREADS = 128;
 constexpr int LONGEST_HALF = 128; // of what turns: 32 lanes hold both
 constexpr int BUNDLE = 4; // heads that a thread turns by the same angles
-constexpr int RESIDENT = 8; // blocks of a multiprocessor where heads are joined
+constexpr int RESIDENT = 6; // blocks of a multiprocessor where heads are joined
 
 // cos and sin [1 or batch, length, half]
 struct Angles {
@@ -78,6 +78,7 @@ template <typename T> struct Parts {
   int64_t stride[3][3]; // of batch, head, position
   int tokens, heads, head;
   bool vector;
+  bool there; // they lie in the result: what does not turn need not be written
 };
 
 // Where a token stands; the next one of a thread is found without a division.
@@ -140,17 +141,17 @@ __global__ void __launch_bounds__(THREADS, RESIDENT)
     const Packed<T> raw = fetch(x, mine.first, mine.end, p.vector);
     Packed<T> raw2 = {};
     if (two) raw2 = fetch(x + other, mine.second, mine.end, p.vector);
+    float c[CHUNK], s[CHUNK];
+    if (turns) angles.at(c, s, here.batch, here.place, mine.first, p.vector);
     float first[CHUNK], second[CHUNK];
     widen(first, raw);
     widen(second, raw2);
-    if (turns) {
-      float c[CHUNK], s[CHUNK];
-      angles.at(c, s, here.batch, here.place, mine.first, p.vector);
-      turn(first, second, c, s, -1.0f);
+    if (turns) turn(first, second, c, s, -1.0f);
+    if (turns || !p.there) {
+      T *to = mixed + (int64_t)token * width + column;
+      store(to, mine.first, mine.end, p.vector, first);
+      if (two) store(to + other, mine.second, mine.end, p.vector, second);
     }
-    T *to = mixed + (int64_t)token * width + column;
-    store(to, mine.first, mine.end, p.vector, first);
-    if (two) store(to + other, mine.second, mine.end, p.vector, second);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) sum[0][i] += first[i], sum[1][i] += second[i];
   }
@@ -193,6 +194,13 @@ int64_t strips(const neox_tensor &mixed) {
   return tokens < most ? tokens : most;
 }
 
+// Is this the part of `mixed` [b, s, heads, 3, head] that becomes its gradient?
+bool part_of(const neox_tensor &mixed, const neox_tensor &gradient, int part) {
+  const char *const there = (const char *)mixed.data + part * mixed.stride[3] * width(mixed);
+  return gradient.data == there && gradient.stride[0] == mixed.stride[0] &&
+         gradient.stride[1] == mixed.stride[2] && gradient.stride[2] == mixed.stride[1];
+}
+
 template <typename T>
 int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *partial, Stream stream) {
   const neox_tensor &mixed = t[5];
@@ -201,12 +209,14 @@ int launch_join(const neox_tensor *t, const Angles &angles, bool vector, float *
   p.heads = (int)mixed.size[2];
   p.head = (int)mixed.size[4];
   p.vector = vector && p.head % CHUNK == 0 && vectors(mixed, p.head);
+  p.there = true;
   for (int part = 0; part < 3; part++) {
     p.from[part] = pointer<T>(t[part]);
     for (int i = 0; i < 3; i++) {
       p.stride[part][i] = t[part].stride[i];
       p.vector = p.vector && vectors(t[part], t[part].stride[i]);
     }
+    p.there = p.there && part_of(mixed, t[part], part);
   }
   const int items = items_of(angles.half, p.head);
   const int64_t down = strips(mixed), width = (int64_t)p.heads * 3 * p.head;
@@ -252,8 +262,9 @@ NEOX_API int64_t neox_join_heads_scratch(const neox_tensor *t, int n) {
   return strips(t[5]) * t[5].size[2] * 3 * t[5].size[4] * (int64_t)sizeof(float);
 }
 
-// Gradients of query, key, value [b, heads, s, head] (the last axis dense), cos and sin (optional)
-// -> mixed [b, s, heads, 3, head], query and key turned back; its sum over b and s (optional).
+// Gradients of query, key, value [b, heads, s, head] (the last axis dense; elsewhere, or all three as
+// the parts of mixed), cos and sin (optional) -> mixed [b, s, heads, 3, head], query and key turned
+// back; its sum over b and s (optional).
 NEOX_API int neox_join_heads(const neox_tensor *t, int n, void *scratch, size_t bytes, void *stream) {
   NEOX_REQUIRE(n == 7, NEOX_WRONG_COUNT);
   const neox_tensor &mixed = t[5];

@@ -18,6 +18,7 @@ from neox.ops.gelu import bias_gelu
 from neox.ops.gemm import linear
 from neox.ops.residual import Added, residual_layer_norms
 from neox.ops.rotary import Rotation, split_heads
+from neox.ops.self_attention import self_attention
 
 
 class Linear(nn.Linear):
@@ -121,14 +122,21 @@ class Attention(nn.Module):
         """x [b, s, h] -> [b, s, h]."""
         batch, length, hidden = x.shape
         linear = self.query_key_value
-        # split_heads gives the bias its gradient, together with the other two
+        # what splits the heads gives the bias its gradient
         mixed = linear.unrecorded(x).view(batch, length, self.heads, 3, self.head_dim)
-        query, key, value = split_heads(mixed, linear.bias, context.rotation)
+        return self.dense.added(self._seen(mixed, context).reshape(batch, length, hidden))
+
+    def _seen(self, mixed: torch.Tensor, context: Context) -> torch.Tensor:
+        """[b, s, heads, 3, d] -> [b, s, heads, d]."""
+        bias = self.query_key_value.bias
+        dropout = self.dropout if self.training else 0.0
+        if context.cache is None and context.visible is None and not dropout:
+            return self_attention(mixed, bias, context.rotation)
+        query, key, value = split_heads(mixed, bias, context.rotation)
         if context.cache is not None and context.positions is not None:
             key, value = context.cache.extend(self.index, context.positions, key, value)
-        dropout = self.dropout if self.training else 0.0
         seen = attention(query, key, value, visible=context.visible, dropout=dropout)
-        return self.dense.added(seen.transpose(1, 2).reshape(batch, length, hidden))
+        return seen.transpose(1, 2)
 
 
 class FeedForward(nn.Module):

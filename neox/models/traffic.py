@@ -20,7 +20,7 @@ def forward_rows(spec: ModelSpec) -> Mapping[str, float]:
     return {
         "norms": norms + (1 if spec.parallel_residual else norms),  # each reads its x, writes one
         "residual": 4 if spec.parallel_residual else 3 * sums,
-        "rotary": 4 if spec.rotary_dims else 0,  # query and key, read and written
+        "rotary": 2 * _turned(spec),
         "activation": 2 * wide,
     }
 
@@ -30,11 +30,17 @@ def backward_rows(spec: ModelSpec) -> Mapping[str, float]:
     passes = 1 if spec.parallel_residual else norms  # over x, what flows by, and the result
     return {
         "norms": norms + 3 * passes,
-        "rotary": 4 if spec.rotary_dims else 0,
+        # the sum of the heads' bias reads all three, and what turns is written in that pass
+        "rotary": 3 + _turned(spec) if spec.attention_bias else 2 * _turned(spec),
         "activation": 3 * spec.ffn_size / spec.hidden_size,
-        # sums over tokens for the biases that no other pass reads: both outputs', and the heads'
-        "bias": (2 + 3) if spec.attention_bias and spec.mlp_bias else 0,
+        # sums over tokens for the biases of both outputs, which no other pass reads
+        "bias": 2 if spec.attention_bias and spec.mlp_bias else 0,
     }
+
+
+def _turned(spec: ModelSpec) -> float:
+    """Of query and key, what turns."""
+    return 2 * spec.rotary_dims / spec.head_dim
 
 
 def loss_bytes_moved(spec: ModelSpec, tokens: int, element: int) -> float:

@@ -1,14 +1,17 @@
 """Finds the algorithm that multiplies fastest while the card is at the limit of its power.
 
-Every algorithm that can do a product runs a few times; the fastest of those then run for windows
-long enough that the card's clock settles, and the best of them in turn with torch's own choice. In
-a short burst the card runs at full clocks, and the order of the best is another.
+Every algorithm that can do a product runs once. The fastest of those then run in turn, each for a
+window in which the card's clock settles, and the best of them in turn with torch's own choice. In a
+short burst the card runs at full clocks, and the order of the best is another.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from statistics import fmean
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from statistics import median
 
 import torch
 
@@ -17,8 +20,10 @@ from neox.ops.cublaslt import Algorithm, CublasLt, LtError, Problem, Variant
 from neox.ops.gemm import DTYPES, gemm_reference_
 
 NAMED = 16  # algorithms that the heuristic is asked for
-FINALISTS, WINNERS, ROUNDS = 16, 3, 2
-SETTLE, WINDOW, LONG_WINDOW = 0.1, 0.15, 0.5  # seconds
+NEAR = 1.3  # a tile that is once so much slower than the best is not tried in other variants
+ENTRANTS = 48  # the fastest in a burst, beside those that the heuristic names
+STAGES = ((0.06, 12), (0.1, 3))  # seconds of a window, and how many go on
+SETTLE, LAST_WINDOW, ROUNDS = 0.03, 0.3, 3
 GAIN = 0.005  # less is noise, and torch's choice stays
 ROUNDING = 0.01  # of the result's norm: what bf16 sums may differ in; a wrong product is off by 1
 
@@ -26,8 +31,10 @@ ROUNDING = 0.01  # of the result's norm: what bf16 sums may differ in; a wrong p
 def tune(lt: CublasLt, gemm: Gemm, device: torch.device) -> tuple[Tuned, int]:
     """What was found, and how many algorithms were tried."""
     contest = _Contest(lt, gemm, device)
-    timed = {one: seconds for one in contest.algorithms() if (seconds := contest.burst(one))}
-    return contest.best(sorted(timed, key=timed.__getitem__)[:FINALISTS]), len(timed)
+    timed = contest.bursts()
+    fastest = sorted(timed, key=timed.__getitem__)[:ENTRANTS]
+    entrants = [one for one in timed if one in contest.named or one in fastest]
+    return contest.best(entrants), len(timed)
 
 
 class _Contest:
@@ -42,6 +49,9 @@ class _Contest:
         self._first, self._second = make(first), make(second) * gemm.k**-0.5
         self._bias = make(gemm.n) if gemm.biased else None
         self._out = torch.empty(out, device=device, dtype=dtype)
+        self.named: list[Algorithm] = []
+        with suppress(LtError):  # none for such a shape: torch has other libraries
+            self.named = self._problem.named(NAMED)
 
     def run(self, algorithm: Algorithm) -> None:
         self._problem.run(algorithm, self._first, self._second, self._out, self._bias)
@@ -49,50 +59,57 @@ class _Contest:
     def run_torch(self) -> None:
         gemm_reference_(self._out, self._first, self._second, self._bias, self._problem.gemm.kind)
 
-    def algorithms(self) -> Iterator[Algorithm]:
-        """What the heuristic names, and every other variant of their families."""
-        try:
-            named = self._problem.named(NAMED)
-        except LtError:  # none: torch has other libraries for such a shape
-            return
-        yield from named
-        for base in self._bases(named):
-            for variant in self._lt.variants(base):
-                data = self._lt.changed(base, variant)
-                found = None if data is None else self._problem.checked(data)
-                if found is not None and found not in named:
-                    yield found
+    def bursts(self) -> dict[Algorithm, float]:
+        """Seconds of what the heuristic names, and of the variants of their families."""
+        timed: dict[Algorithm, float] = {}
+        for one in self.named:
+            self._burst(one, timed)
+        for base in self._bases():
+            for _, variants in groupby(self._lt.variants(base), key=attrgetter("tile")):
+                for one in self._changed(base, variants):
+                    if not self._burst(one, timed):
+                        break
+        return timed
 
-    def _bases(self, named: list[Algorithm]) -> Iterable[Algorithm]:
-        """Of those that differ in nothing but their variant the first."""
+    def _changed(self, base: Algorithm, variants: Iterable[Variant]) -> Iterator[Algorithm]:
+        for variant in variants:
+            data = self._lt.changed(base, variant)
+            found = None if data is None else self._problem.checked(data)
+            if found is not None:
+                yield found
+
+    def _bases(self) -> Iterable[Algorithm]:
+        """Of those named that differ in nothing but their variant the first."""
         variants: dict[int, Variant] = {}  # of each family the first
         bases: dict[bytes | None, Algorithm] = {}
-        for one in named:
+        for one in self.named:
             own = self._lt.variant(one)
             as_first = self._lt.changed(one, variants.setdefault(own.family, own))
             bases.setdefault(as_first, one)
         return bases.values()
 
-    def burst(self, algorithm: Algorithm) -> float | None:
-        """Seconds; None for one that passed the library's check and does not run."""
+    def _burst(self, algorithm: Algorithm, timed: dict[Algorithm, float]) -> bool:
+        """Is it near the best? Some pass the library's check and do not run."""
+        if algorithm in timed:
+            return True
         try:
-            return _burst(partial(self.run, algorithm))
+            timed[algorithm] = seconds = _burst(partial(self.run, algorithm))
         except LtError:
-            return None
+            return True
+        return seconds < NEAR * min(timed.values())
 
-    def best(self, finalists: list[Algorithm]) -> Tuned:
-        settled = {one: _settled(partial(self.run, one), WINDOW) for one in finalists}
-        winners = sorted(settled, key=settled.__getitem__)[:WINNERS]
-        ways: list[Callable[[], None]] = [self.run_torch]
-        ways += [partial(self.run, one) for one in winners]
-        rounds = [[_settled(way, LONG_WINDOW) for way in ways] for _ in range(ROUNDS)]
-        of_torch, *long = map(fmean, zip(*rounds, strict=True))
-        ranked = sorted(zip(long, winners, strict=True))
+    def best(self, entrants: Sequence[Algorithm]) -> Tuned:
+        for window, most in STAGES:
+            seconds = _in_turn([partial(self.run, one) for one in entrants], window)
+            entrants = [one for _, one in _ranked(seconds, entrants)][:most]
+        ways = [partial(self.run, one) for one in entrants]
+        of_torch, *long = _in_turn([self.run_torch, *ways], LAST_WINDOW)
+        ranked = _ranked(long, entrants)
         right = (one for one in ranked if one[0] < of_torch * (1 - GAIN) and self._right(one[1]))
-        seconds, algorithm = next(right, (min(long, default=of_torch), None))
+        best, algorithm = next(right, (min(long, default=of_torch), None))
         return Tuned(
             algorithm=None if algorithm is None else algorithm.data,
-            seconds=seconds,
+            seconds=best,
             seconds_of_torch=of_torch,
         )
 
@@ -109,22 +126,34 @@ class _Contest:
         return bool(apart < ROUNDING) and torch.equal(*results)
 
 
+def _ranked(
+    seconds: Sequence[float], algorithms: Sequence[Algorithm]
+) -> list[tuple[float, Algorithm]]:
+    return sorted(zip(seconds, algorithms, strict=True), key=itemgetter(0))
+
+
 def _burst(once: Callable[[], None]) -> float:
-    """Seconds of one of three; the first of them loads the code."""
+    """Seconds; the run before it loads the code."""
     once()
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     begin.record()
     once()
-    once()
     end.record()
     end.synchronize()
     milliseconds: float = begin.elapsed_time(end)
-    return milliseconds / 2e3
+    return milliseconds / 1e3
 
 
-def _settled(once: Callable[[], None], window: float) -> float:
-    _seconds(once, SETTLE)
-    return _seconds(once, window)
+def _in_turn(ways: Sequence[Callable[[], None]], window: float) -> list[float]:
+    """Seconds of each at the clock that it settles to, the median of rounds: cards drift."""
+    rounds = []
+    for _ in range(ROUNDS):
+        seconds = []
+        for way in ways:
+            _seconds(way, SETTLE)
+            seconds.append(_seconds(way, window))
+        rounds.append(seconds)
+    return [median(times) for times in zip(*rounds, strict=True)]
 
 
 def _seconds(once: Callable[[], None], window: float) -> float:

@@ -1,5 +1,6 @@
 """Rotary position embedding (Su et al. 2021) over the leading dims of each head, by halves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ class _SplitHeads(torch.autograd.Function):
         ctx.has_bias = bias is not None
         if cos is not None and sin is not None:
             rotate_(mixed, cos, sin)
-        return tuple(part.transpose(1, 2) for part in mixed.unbind(dim=3))
+        return heads_of(mixed)
 
     @staticmethod
     @once_differentiable
@@ -99,6 +100,19 @@ def join_gradients(
     return mixed, summed if sums else None
 
 
+def turn_gradient_back_(
+    mixed: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, *, sums: bool
+) -> torch.Tensor | None:
+    """The same where the gradients already lie in `mixed`, which is turned in place."""
+    if cos is None and not sums:
+        return None
+    if installed("turn_back_", mixed):
+        summed = torch.ops.neox.turn_back_(mixed, cos, sin, sums)
+    else:
+        summed = turn_back_reference_(mixed, cos, sin, sums)
+    return summed if sums else None
+
+
 def join_reference(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -108,9 +122,20 @@ def join_reference(
     sums: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     mixed = torch.stack([part.transpose(1, 2) for part in (query, key, value)], dim=3)
+    return mixed, turn_back_reference_(mixed, cos, sin, sums)
+
+
+def turn_back_reference_(
+    mixed: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, sums: bool
+) -> torch.Tensor:
     if cos is not None and sin is not None:
         rotate_reference_(mixed, cos, -sin, 2)
-    return mixed, mixed.sum(dim=(0, 1)).flatten() if sums else mixed.new_empty(0)
+    return mixed.sum(dim=(0, 1)).flatten() if sums else mixed.new_empty(0)
+
+
+def heads_of(mixed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Query, key and value [b, heads, s, d] as views of `mixed` [b, s, heads, 3, d]."""
+    return tuple(part.transpose(1, 2) for part in mixed.unbind(dim=3))
 
 
 # --- the operations ------------------------------------------------------------------------------
@@ -145,12 +170,42 @@ def _kernel_join(
     sums: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     mixed, summed = _fake_join(query, key, value, cos, sin, sums)
-    if not mixed.numel():
-        return mixed, summed.zero_()
     parts = [part if part.stride(-1) == 1 else part.contiguous() for part in (query, key, value)]
-    angles = [None if one is None else one.contiguous() for one in (cos, sin)]
-    launch("join_heads", *parts, *angles, mixed, summed if sums else None)
+    _launch_join(launch, parts, cos, sin, mixed, summed)
     return mixed, summed
+
+
+def _fake_turn_back(
+    mixed: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, sums: bool
+) -> torch.Tensor:
+    return mixed.new_empty(mixed.shape[2:].numel() if sums else 0)
+
+
+def _kernel_turn_back(
+    launch: Launch,
+    mixed: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    sums: bool,
+) -> torch.Tensor:
+    summed = _fake_turn_back(mixed, cos, sin, sums)
+    _launch_join(launch, heads_of(mixed), cos, sin, mixed, summed)
+    return summed
+
+
+def _launch_join(
+    launch: Launch,
+    parts: Sequence[torch.Tensor],
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
+    mixed: torch.Tensor,
+    summed: torch.Tensor,
+) -> None:
+    if not mixed.numel():
+        summed.zero_()
+        return
+    angles = [None if one is None else one.contiguous() for one in (cos, sin)]
+    launch("join_heads", *parts, *angles, mixed, summed if summed.numel() else None)
 
 
 define(
@@ -166,4 +221,14 @@ define(
     reference=join_reference,
     fake=_fake_join,
 )
-KERNELS: dict[str, Kernel] = {"rotate_": _kernel, "join_heads": _kernel_join}
+define(
+    "turn_back_",
+    "(Tensor(a!) mixed, Tensor? cos, Tensor? sin, bool sums) -> Tensor",
+    reference=turn_back_reference_,
+    fake=_fake_turn_back,
+)
+KERNELS: dict[str, Kernel] = {
+    "rotate_": _kernel,
+    "join_heads": _kernel_join,
+    "turn_back_": _kernel_turn_back,
+}

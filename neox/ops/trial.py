@@ -265,6 +265,10 @@ def _joins(make: Maker) -> Iterator[Case]:
         for sums in (False, True):
             yield _named("join_heads", make, *parts, angle.cos(), angle.sin(), sums, gradient=False)
         yield _named("join_heads", make, *parts, None, None, True, gradient=False)
+        mixed = make(batch, length, heads, 3, dims)
+        for sums in (False, True):
+            yield _named("turn_back_", make, mixed, angle.cos(), angle.sin(), sums, gradient=False)
+        yield _named("turn_back_", make, mixed, None, None, True, gradient=False)
 
 
 def _adamws(device: torch.device) -> Iterator[Case]:

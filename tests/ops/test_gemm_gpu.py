@@ -173,8 +173,9 @@ def test_a_refused_algorithm_is_said(library: CublasLt) -> None:
 def test_tuning_finds_what_is_faster_and_right(
     library: CublasLt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SETTLE", "WINDOW", "LONG_WINDOW"):
-        monkeypatch.setattr(gemm_tuning, name, 0.01)
+    monkeypatch.setattr(gemm_tuning, "STAGES", ((0.01, 12), (0.01, 3)))
+    monkeypatch.setattr(gemm_tuning, "SETTLE", 0.005)
+    monkeypatch.setattr(gemm_tuning, "LAST_WINDOW", 0.01)
     monkeypatch.setattr(gemm_tuning, "GAIN", -10.0)  # anything wins
     gemm = Gemm(kind="wgrad", m=1024, n=512, k=256, dtype="bfloat16")
     tuned, tried = tune(library, gemm, GPU)

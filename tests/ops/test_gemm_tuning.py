@@ -26,6 +26,8 @@ class Bench:
         self.runs = 0
         self.named_first = [Algorithm(b"named 1", 0), Algorithm(b"named 2", 0)]
         self.last = b""
+        self.each = 1  # variants of a tile
+        self.tried: list[bytes] = []
         self.finalists: list[bytes] = []
 
     def variant(self, algorithm: Algorithm) -> Variant:
@@ -35,11 +37,13 @@ class Bench:
         """All that are named differ in their tile alone."""
         if variant.tile % 10 == 9:
             return None
+        if variant.custom:
+            return b"tile %d.%d" % (variant.tile, variant.custom)
         return b"named %d" % variant.tile if variant.tile in (1, 2) else b"tile %d" % variant.tile
 
     def variants(self, algorithm: Algorithm) -> Iterator[Variant]:
         assert algorithm == self.named_first[0]
-        return (Variant(66, tile, 0) for tile in range(50))
+        return (Variant(66, tile, custom) for tile in range(50) for custom in range(self.each))
 
     def problem(self, library: "Bench", gemm: Gemm) -> "Problem":
         assert library is self
@@ -47,11 +51,13 @@ class Bench:
 
     def burst(self, once: Callable[[], None]) -> float:
         once()
+        self.tried.append(self.last)
         return self.bursts.get(self.last, 1.0)
 
     def settle(self, once: Callable[[], None], window: float) -> float:
         once()
-        self.finalists.append(self.last)
+        if window > gemm_tuning.SETTLE:
+            self.finalists.append(self.last)
         return self.settled.get(self.last, 1.0)
 
     def torchs(self, *given: object) -> None:
@@ -90,7 +96,7 @@ def tune(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], tuple[Tuned, int]
     def run(bench: Bench) -> tuple[Tuned, int]:
         monkeypatch.setattr(gemm_tuning, "Problem", bench.problem)
         monkeypatch.setattr(gemm_tuning, "_burst", bench.burst)
-        monkeypatch.setattr(gemm_tuning, "_settled", bench.settle)
+        monkeypatch.setattr(gemm_tuning, "_seconds", bench.settle)
         monkeypatch.setattr(gemm_tuning, "gemm_reference_", bench.torchs)
         return gemm_tuning.tune(bench, GEMM, torch.device("cpu"))  # type: ignore[arg-type]
 
@@ -108,11 +114,36 @@ def test_the_fastest_when_settled_wins_not_the_fastest_in_a_burst(tune: Tune) ->
     # two by name; 50 variants without those two, five that the family and one that the product
     # does not have, and one that does not run
     assert tried == 2 + 50 - 2 - 5 - 1 - 1
-    # 16 by their bursts, then three and torch's twice
-    assert bench.finalists[:16] == [
-        b"tile %d" % n for n in range(22) if n not in (1, 2, 7, 8, 9, 19)
-    ]
-    assert bench.finalists[16:].count(TORCH) == 2 and len(bench.finalists) == 16 + 2 * 4
+    # those named and 48 by their bursts; the best of them, and the best of these beside torch's
+    named = [b"named 1", b"named 2"]
+    tiles = [b"tile %d" % n for n in range(50) if n not in (1, 2, 7, 8) and n % 10 != 9]
+    assert bench.finalists[: 3 * 43] == (named + tiles) * 3
+    first = [b"tile 12", b"tile 0"]
+    go_on = [*first, *named, *(one for one in tiles if one not in first)][:12]
+    assert bench.finalists[3 * 43 : 3 * 55] == go_on * 3
+    assert bench.finalists[3 * 55 :] == [TORCH, b"tile 12", b"tile 0", b"named 1"] * 3
+
+
+def test_a_slow_tile_is_not_tried_in_all_its_variants(tune: Tune) -> None:
+    bench = Bench(BURSTS | {b"tile 20.2": 0.66, b"tile 20.1": 0.6}, {TORCH: 0.9})
+    bench.each = 4
+    tune(bench)
+    assert b"tile 20.1" not in bench.tried  # tile 20 took 0.7 seconds, the best by then 0.5
+    assert [one for one in bench.tried if one.startswith(b"tile 3")][:2] == [b"tile 3", b"tile 3.1"]
+    bench.bursts[b"tile 20"] = 0.64
+    bench.tried.clear()
+    tune(bench)
+    assert b"tile 20.1" in bench.tried and b"tile 20.2" in bench.tried
+    assert b"tile 20.3" not in bench.tried
+
+
+def test_what_is_slow_in_a_burst_may_enter_by_name(
+    tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gemm_tuning, "ENTRANTS", 10)
+    bench = Bench(BURSTS, {TORCH: 0.9, b"named 2": 0.7})
+    assert tune(bench)[0].algorithm == b"named 2"
+    assert b"named 2" in bench.finalists and b"tile 20" not in bench.finalists
 
 
 def test_what_gains_next_to_nothing_is_left_to_torch(tune: Tune) -> None:

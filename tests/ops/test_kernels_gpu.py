@@ -39,7 +39,7 @@ def make(device: torch.device) -> trial.Maker:
 def test_every_case_equals_its_reference(device: torch.device) -> None:
     said: list[str] = []
     assert trial.report(said.append, device), "\n".join(said)
-    assert len(said) == 33  # eleven operations in three formats
+    assert len(said) == 36  # twelve operations in three formats
 
 
 def test_a_graph_replayed_twice_draws_two_masks(make: trial.Maker) -> None:
