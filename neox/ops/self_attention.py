@@ -37,6 +37,7 @@ class _SelfAttention(torch.autograd.Function):
         sin: torch.Tensor | None,
         packed: PackedAttention,
     ) -> torch.Tensor:
+        mixed = mixed.detach()  # what is kept is not the caller's view, which the rotation outdates
         if cos is not None and sin is not None:
             rotate_(mixed, cos, sin)
         out, lse = packed.forward(mixed)

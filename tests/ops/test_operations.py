@@ -53,6 +53,9 @@ CALLS: dict[str, tuple[Callable[..., object], tuple[Tensor, ...]]] = {
 }  # fmt: skip
 
 
+ANGLE = torch.arange(6.0, dtype=torch.float64).view(1, 3, 2)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_gradients_by_finite_differences(name: str) -> None:
     call, inputs = CALLS[name]
@@ -68,6 +71,7 @@ def test_gradients_by_finite_differences(name: str) -> None:
         (ops.dropout_add, (wide(4, 8), wide(8), wide(4, 8), key(), 0.4)),
         (ops.softmax, (wide(1, 2, 3, 5), None, 0.7, True)),
         (ops.shard_statistics, (wide(4, 8).detach(), torch.arange(4), 2)),
+        (ops.turn_back_, (wide(1, 3, 2, 3, 8).detach(), ANGLE.cos(), ANGLE.sin(), True)),
         (ops.cross_entropy_, (wide(4, 8).detach(), torch.arange(4), torch.ones(4).double(), 0.1)),
     ],
 )

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from neox.kernels.errors import KernelError
 from neox.kernels.place import store_root
-from neox.ops import cudnn
+from neox.models.layers import Attention, Context
+from neox.ops import cudnn, gemm
 from neox.ops import self_attention as room
 from neox.ops.attention import attention_reference
 from neox.ops.cudnn import packed_attention
@@ -18,6 +20,7 @@ from neox.ops.on_gpu import use_library
 from neox.ops.rotary import Rotation, heads_of, rotary_table, rotate_reference_, split_heads
 from neox.ops.self_attention import self_attention
 from neox.ops.trial import relative_error
+from tests.models.variants import PLAIN
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -76,6 +79,28 @@ def test_what_is_recorded_by_finite_differences(
     torch.testing.assert_close(seen(*given), in_fp64(mixed)[0])
 
 
+@pytest.mark.parametrize("tuned", [True, False])
+def test_a_layer_computes_the_same_either_way(tuned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the projection is a view that the tuned product made."""
+    layer = Attention(replace(PLAIN, rotary_dims=4), 0).double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(std=0.3)
+    x = torch.randn(2, 5, PLAIN.hidden_size, dtype=torch.float64, requires_grad=True)
+    cos, sin = (part.double()[None] for part in rotary_table(5, 4, 9.0, torch.device("cpu")))
+    given = (x, *layer.parameters())
+
+    def gradients() -> tuple[Tensor, ...]:
+        added = layer(x, Context((cos, sin))).recorded()
+        return (added.detach(), *torch.autograd.grad(added.square().sum(), given))
+
+    apart = gradients()
+    monkeypatch.setattr(gemm, "_measured", lambda *tensors: tuned)
+    monkeypatch.setattr(room, "packed_attention", lambda mixed: Plain())
+    for got, expected in zip(gradients(), apart, strict=True):
+        torch.testing.assert_close(got, expected)
+
+
 def test_a_cpu_has_no_cudnn() -> None:
     assert packed_attention(torch.zeros(1, 4, 2, 3, 8, dtype=torch.bfloat16)) is None
 
@@ -132,7 +157,7 @@ def both_ways(
 @needs_gpu
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(
-    "shape", [(2, 128, 4, 64), (1, 2048, 3, 128), (3, 100, 2, 80), (2, 65, 1, 128), (1, 1, 2, 64)]
+    "shape", [(2, 128, 4, 64), (1, 2048, 3, 128), (3, 100, 2, 80), (2, 65, 1, 128), (1, 2, 2, 64)]
 )
 def test_cudnn_packed_is_cudnn_and_near_fp64(
     shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device
