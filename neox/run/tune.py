@@ -102,8 +102,9 @@ def _parser() -> argparse.ArgumentParser:
             torch takes the algorithm that would be fastest at full clocks. A GPU that
             trains runs at the limit of its power, where others are up to a tenth faster.
             Needs one NVIDIA GPU of the kind that will train, about ten minutes, and
-            nothing of the data. What was found lies beside the kernels, one file for each kind of
-            GPU and version of cuBLASLt; products that stand there are not tuned again.
+            nothing of the data. What was found lies beside the kernels, one file for
+            each kind of GPU and version of cuBLASLt; products that stand there are not
+            tuned again.
 
               neox tune configs/pythia/1-4B.yml precision=bfloat16 fp16.enabled=false
               neox tune RUN/run.yml
