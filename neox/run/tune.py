@@ -27,7 +27,7 @@ from neox.run.exit_codes import INTERRUPTED, ExitCode
 from neox.train import settings
 from neox.train.gemms import gemms_of
 
-ROW = "{:15} {:7} {:>23}  {:>6} {:>6}  {:>6} {:>6}"
+PRODUCT, FOUND = "{:15} {:7} {:>23}  ", "{:>6} {:>6}  {:>6} {:>6}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,8 +66,8 @@ def _tune(gemms: dict[Gemm, str], root: Path, again: bool) -> None:
     print(f"{len(missing)} products to tune, {len(gemms) - len(missing)} are there")
     if not missing:
         return
-    head = ROW.format("", "", "rows x outputs x inputs", "torch", "tuned", "gain", "tried")
-    print(head, flush=True)
+    heads = ("torch", "tuned", "gain", "tried")
+    print(PRODUCT.format("", "", "rows x outputs x inputs") + FOUND.format(*heads))
     began = time.monotonic()
     gained = [_report(library, device, path, gemms[gemm], gemm) for gemm in missing]
     better = sum(gain > 0 for gain in gained)
@@ -79,12 +79,17 @@ def _tune(gemms: dict[Gemm, str], root: Path, again: bool) -> None:
 
 def _report(library: CublasLt, device: torch.device, path: Path, name: str, gemm: Gemm) -> float:
     """Tune it, keep what was found, and print the line of it; the share of time that it gains."""
-    tuned, tried = tune(library, gemm, device)
-    add_to_table(path, {gemm: tuned})
     shape = f"{gemm.m:,} x {gemm.n:,} x {gemm.k:,}"
+    print(PRODUCT.format(name, gemm.kind, shape), end="", flush=True)  # half a minute goes by
+    try:
+        tuned, tried = tune(library, gemm, device)
+        add_to_table(path, {gemm: tuned})
+    except BaseException:
+        print()  # ends the line before what is said about it
+        raise
     times = (f"{one * 1e3:.3f}" for one in (tuned.seconds_of_torch, tuned.seconds))
     gain = f"{tuned.gain:.1%}" if tuned.algorithm else "none"
-    print(ROW.format(name, gemm.kind, shape, *times, gain, f"{tried:,}"), flush=True)
+    print(FOUND.format(*times, gain, f"{tried:,}"), flush=True)
     return tuned.gain
 
 

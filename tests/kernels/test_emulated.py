@@ -46,6 +46,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "softmax_backward": softmax.softmax_backward_reference,
     "rotate_": rotary.rotate_reference_,
     "join_heads": rotary.join_reference,
+    "turn_back_": rotary.turn_back_reference_,
     "cross_entropy_": cross_entropy.cross_entropy_reference_,
     "shard_statistics": cross_entropy.shard_statistics_reference,
     "shard_gradient_": cross_entropy.shard_gradient_reference_,

@@ -66,7 +66,10 @@ def test_what_was_found_before_ctrl_c_is_kept(
 ) -> None:
     gpu.extend([Gemm(kind="dgrad", m=1, n=1, k=1, dtype="float16")] * (INTERRUPTED_AT - 4))
     assert tune.main([CONFIG, "--into", str(tmp_path)]) == 130
-    assert "what stands above is kept" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "what stands above is kept" in said.err
+    assert said.out.endswith("65,536 x 768 x 768  \n")  # the line that was begun is ended
+    assert said.out.splitlines()[-1].split()[:2] == ["dense", "dgrad"]
     assert len(read_table(table_path(tmp_path, "NVIDIA H200", 130100))) == 4
 
 
