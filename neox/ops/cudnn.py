@@ -36,17 +36,19 @@ def _planned(
         return None
     try:
         return PackedAttention(library, _handle(device), like)
-    except library.cudnnGraphNotSupportedError:
+    except (library.cudnnGraphNotSupportedError, RuntimeError):  # torch can do without
         return None
 
 
 def _frontend() -> ModuleType | None:
+    own: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     try:
         import cudnn  # noqa: PLC0415  # only where there are GPUs for it
-    except ImportError:
+
+        found: int = cudnn.backend_version()
+    except (ImportError, AssertionError, RuntimeError):  # not there, or it finds no one cuDNN
         return None
-    own: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    return cudnn if cudnn.backend_version() == own else None  # else a second one would be loaded
+    return cudnn if found == own else None  # else a second one is loaded beside torch's
 
 
 def _torch_would(mixed: torch.Tensor) -> bool:
@@ -68,7 +70,7 @@ class PackedAttention:
     """The kernels for one shape."""
 
     def __init__(self, library: ModuleType, handle: Any, like: torch.Tensor) -> None:
-        """Raises cudnnGraphNotSupportedError."""
+        """Raises cudnnGraphNotSupportedError, or RuntimeError, for what cuDNN cannot do."""
         causal = {
             "attn_scale": 1 / math.sqrt(like.shape[-1]),
             "diagonal_alignment": library.diagonal_alignment.TOP_LEFT,

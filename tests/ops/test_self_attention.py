@@ -105,6 +105,13 @@ def test_a_cpu_has_no_cudnn() -> None:
     assert packed_attention(torch.zeros(1, 4, 2, 3, 8, dtype=torch.bfloat16)) is None
 
 
+def test_a_frontend_that_finds_no_cudnn_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on this machine, whose torch has no cuDNN either."""
+    assert cudnn._frontend() is None
+    monkeypatch.setitem(sys.modules, "cudnn", None)  # as if it were not installed
+    assert cudnn._frontend() is None
+
+
 def test_nothing_is_packed_where_there_is_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "packed_attention", lambda mixed: pytest.fail("was asked"))
     mixed = torch.randn(1, 5, 2, 3, 8)
