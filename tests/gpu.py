@@ -1,8 +1,8 @@
 """All GPU tests and benches in one go: `make test-gpu`, or `python -m tests.gpu`.
 
 Builds the kernels for this machine's GPU, runs every test marked gpu, the kernels under
-compute-sanitizer, the kernel bench, tunes the products of the step bench and runs that: more than an
-hour on an H200, of which tuning is a third. The log begins with commit and card.
+compute-sanitizer, the kernel bench, tunes the products of the step bench and runs that: more than
+an hour on an H200, of which tuning is a third. The log begins with commit and card.
 """
 
 import argparse
