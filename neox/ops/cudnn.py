@@ -31,8 +31,11 @@ def packed_attention(mixed: torch.Tensor) -> "PackedAttention | None":
 def _planned(
     device: torch.device, dtype: torch.dtype, shape: torch.Size
 ) -> "PackedAttention | None":
-    library, like = _frontend(), torch.empty(shape, dtype=dtype, device=device)
-    if library is None or not _torch_would(like):
+    library = _frontend()
+    if library is None:
+        return None
+    like = torch.empty(shape, dtype=dtype, device=device)
+    if not _torch_would(like):
         return None
     try:
         return PackedAttention(library, _handle(device), like)
