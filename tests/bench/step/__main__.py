@@ -38,6 +38,7 @@ from tests.bench.step.ours import OurStep, resolved, write_corpus
 from tests.bench.step.peers import HuggingFaceStep
 from tests.bench.step.plain import PlainStep
 from tests.bench.step.roofline import Roofline
+from tests.bench.step.traces import trace
 
 LINE = "{:26} {:>8} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}"
 
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--curve", type=int, default=200, help="steps whose losses are compared (default: 200)"
     )
+    parser.add_argument("--trace", type=Path, metavar="DIR", help="keep a trace of each there")
     parser.add_argument("--warm-up", type=float, default=15.0, help="seconds (default: 15)")
     return parser
 
@@ -122,6 +124,8 @@ class _Contest:
         heat(contenders[1], self._asked.warm_up)
         compete(contenders, self._asked.rounds, lambda line: print(line, flush=True))
         self._table(contenders)
+        if self._asked.trace is not None:
+            trace(contenders, self._asked.trace, partial(print, flush=True))
         for one, other in COMPARED:
             self._compare(one, other)
         for ours in self._sessions:
