@@ -121,9 +121,9 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, context: Context) -> Added:
         """x [b, s, h] -> [b, s, h]."""
         batch, length, hidden = x.shape
-        linear = self.query_key_value
         # what splits the heads gives the bias its gradient
-        mixed = linear.unrecorded(x).view(batch, length, self.heads, 3, self.head_dim)
+        mixed = self.query_key_value.unrecorded(x)
+        mixed = mixed.view(batch, length, self.heads, 3, self.head_dim)
         return self.dense.added(self._seen(mixed, context).reshape(batch, length, hidden))
 
     def _seen(self, mixed: torch.Tensor, context: Context) -> torch.Tensor:

@@ -296,13 +296,12 @@ def _heads(make: Maker) -> Iterator[Timed]:
         angle = make(1, 2048, half, dtype=torch.float32)
         cos, sin = angle.cos(), angle.sin()
         turned = _bytes(mixed) // 3 * 2 * 2 * half // dims
-        # inverted when all else is timed
-        pieces = mixed.view(torch.int64)[..., :2, : half // 2].bitwise_not_
-        apart = 2 * half < dims
+        words = mixed.view(torch.int64)  # inverted when all else is timed
+        pieces = words[..., :2, : half // 2].bitwise_not_ if 2 * half < dims else None
         yield Timed(
-            name=f"rotary, {name}", moved=0 if apart else 2 * turned,
+            name=f"rotary, {name}", moved=0 if pieces else 2 * turned, pieces=pieces,
             kernel=partial(torch.ops.neox.rotate_, mixed, cos, sin, 2),
-            plain=partial(rotate_reference_, mixed, cos, sin, 2), pieces=pieces if apart else None,
+            plain=partial(rotate_reference_, mixed, cos, sin, 2),
         )  # fmt: skip
         yield Timed(
             name=f"rotary back, {name}", moved=2 * _bytes(mixed), backward=True,
@@ -310,10 +309,10 @@ def _heads(make: Maker) -> Iterator[Timed]:
             plain=partial(join, *parts, cos, sin, True),
         )  # fmt: skip
         yield Timed(
-            name=f"rotary back in place, {name}", backward=True,
-            moved=_bytes(mixed) - turned if apart else _bytes(mixed) + turned,
+            name=f"rotary back in place, {name}", backward=True, pieces=pieces,
+            moved=_bytes(mixed) + (-turned if pieces else turned),
             kernel=partial(torch.ops.neox.turn_back_, mixed, cos, sin, True),
-            plain=partial(turn_back, mixed, cos, sin, True), pieces=pieces if apart else None,
+            plain=partial(turn_back, mixed, cos, sin, True),
         )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def _planned(
     if not _torch_would(like):
         return None
     try:
-        return PackedAttention(library, _handle(device), like)
+        return PackedAttention(library, _handle(library, device), like)
     except (library.cudnnGraphNotSupportedError, RuntimeError):  # torch can do without
         return None
 
@@ -62,9 +62,7 @@ def _torch_would(mixed: torch.Tensor) -> bool:
 
 
 @functools.cache
-def _handle(device: torch.device) -> Any:
-    library = _frontend()
-    assert library is not None
+def _handle(library: ModuleType, device: torch.device) -> Any:
     with torch.cuda.device(device):
         return library.create_handle()
 
