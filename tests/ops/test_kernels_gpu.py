@@ -178,7 +178,10 @@ def test_heads_of_many(make: trial.Maker) -> None:
     parts = [part.transpose(1, 2) for part in mixed.unbind(dim=3)]
     joined, _ = ops.join_heads(*parts, cos, sin, True)
     ends = [part[:, :, -3:] for part in parts]
-    alike(joined[:, -3:], rotary.join_reference(*ends, cos[:, -3:], sin[:, -3:], False)[0])
+    expected = rotary.join_reference(*ends, cos[:, -3:], sin[:, -3:], False)[0]
+    alike(joined[:, -3:], expected)
+    ops.turn_back_(mixed, cos, sin, True)
+    alike(mixed[:, -3:], expected)
 
 
 def test_heads_wider_than_the_kernel_takes(make: trial.Maker) -> None:

@@ -105,11 +105,28 @@ def test_a_cpu_has_no_cudnn() -> None:
     assert packed_attention(torch.zeros(1, 4, 2, 3, 8, dtype=torch.bfloat16)) is None
 
 
-def test_a_frontend_that_finds_no_cudnn_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on this machine, whose torch has no cuDNN either."""
-    assert cudnn._frontend() is None
-    monkeypatch.setitem(sys.modules, "cudnn", None)  # as if it were not installed
-    assert cudnn._frontend() is None
+class Found:
+    """A frontend that found this version of cuDNN, or none."""
+
+    def __init__(self, version: int | None) -> None:
+        self._version = version
+
+    def backend_version(self) -> int:
+        if self._version is None:
+            raise RuntimeError("Unable to find symbol cudnnGetVersion")
+        return self._version
+
+
+@pytest.mark.parametrize(
+    ("installed", "usable"),
+    [(None, False), (Found(None), False), (Found(91_000), False), (Found(91_900), True)],
+)
+def test_a_frontend_is_used_with_torchs_own_cudnn(
+    installed: Found | None, usable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91_900)
+    monkeypatch.setitem(sys.modules, "cudnn", installed)  # None: as if it were not there
+    assert cudnn._frontend() is (installed if usable else None)
 
 
 def test_nothing_is_packed_where_there_is_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
