@@ -12,6 +12,7 @@ NEOX_API const char *neox_error(int status) {
   case NEOX_WRONG_STRIDE: return "an argument does not lie densely enough in memory";
   case NEOX_SMALL_SCRATCH: return "the scratch memory is too small";
   case NEOX_TOO_LONG: return "a row is longer than this kernel holds";
+  case NEOX_WRONG_GPU: return "this GPU, or the compiler that built the library, has no such kernel";
   }
   if (status < NEOX_DEVICE) return "unknown status";
 #if defined(__HIP__)

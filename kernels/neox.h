@@ -38,6 +38,7 @@ enum neox_status {
   NEOX_WRONG_STRIDE = 4,
   NEOX_SMALL_SCRATCH = 5,
   NEOX_TOO_LONG = 6,
+  NEOX_WRONG_GPU = 7,
   NEOX_DEVICE = 1000, // + the runtime's own error number
 };
 

@@ -37,6 +37,12 @@ struct GeluExact {
     const Normal n = normal(x);
     return (x < 0.0f ? n.tail : 1.0f - n.tail) + x * 0.39894228f * n.density;
   }
+  __device__ static void both(float x, float &value, float &slope) {
+    const Normal n = normal(x);
+    const float below = 0.5f + copysignf(0.5f - n.tail, x);
+    value = x * below;
+    slope = below + x * n.density * 0.39894228f;
+  }
 };
 
 // 0.5 (1 + tanh(u)) is the sigmoid of 2 u, with u = sqrt(2 / pi) (x + 0.044715 x^3)
@@ -47,6 +53,11 @@ struct GeluTanh {
   __device__ static float slope(float x) {
     const float s = below(x);
     return s + x * s * (1.0f - s) * (C + 3.0f * K * C * x * x);
+  }
+  __device__ static void both(float x, float &value, float &slope) {
+    const float s = below(x);
+    value = x * s;
+    slope = s + value * (1.0f - s) * (C + 3.0f * K * C * x * x);
   }
 };
 

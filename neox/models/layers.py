@@ -13,6 +13,7 @@ from torch import nn
 from neox.models.cache import KeyValueCache
 from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
+from neox.ops.feed_forward import feed_forward, kernel_fits
 from neox.ops.fp8 import MULTIPLE, Recipe, fp8_linear
 from neox.ops.gelu import bias_gelu
 from neox.ops.gemm import linear
@@ -147,8 +148,13 @@ class FeedForward(nn.Module):
         self.activation = spec.activation
 
     def forward(self, x: torch.Tensor) -> Added:
-        wide = self.linear1.product(x, None)  # its bias joins it in the activation's pass
-        return self.linear2.added(bias_gelu(wide, self.linear1.bias, self.activation))
+        up, down = self.linear1, self.linear2
+        if up.recipe is down.recipe is None and kernel_fits(x, up.weight, up.bias, down.weight):
+            bias = None if down.bias is None else down.bias.detach()  # as in `Linear.added`
+            parameters = (up.weight, up.bias, down.weight, bias)
+            return Added(feed_forward(x, *parameters, self.activation), down.bias)
+        wide = up.product(x, None)  # its bias joins it in the activation's pass
+        return down.added(bias_gelu(wide, up.bias, self.activation))
 
 
 class Layer(nn.Module):

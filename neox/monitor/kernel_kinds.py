@@ -22,6 +22,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # the first that is found in a name decides
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("communication", r"nccl|rccl|AllReduce|AllGather|ReduceScatter"),
+    ("matrix products", r"gemm_gelu"),  # and their activation
     ("attention", r"sdpa|flash|fmha|attention|attn|compute_dot_do_o|convert_dq_to"),
     ("optimizer", r"adam|FusedOptimizer|multi_tensor_apply|lamb|sgd"),
     ("loss", r"cross_entropy|::whole<|shard_(statistics|gradient)|nll_loss|log_softmax"),

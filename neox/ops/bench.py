@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from neox.ops.adamw import adamw_reference_
 from neox.ops.glu import CURVES, glu_backward_reference, glu_reference
+from neox.ops.library import installed
 from neox.ops.rotary import join_reference, rotate_reference_, turn_back_reference_
 from neox.ops.softmax import softmax_backward_reference
 from neox.ops.trial import Maker
@@ -119,6 +120,8 @@ def _bytes(*tensors: torch.Tensor) -> int:
 
 def cases(device: torch.device) -> Iterator[Timed]:
     make = Maker(torch.bfloat16, device)
+    if installed("gemm_gelu", make(1)):
+        yield from _feed_forwards(make)
     for family in (_norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _adamws):
         yield from family(make)
 
@@ -209,6 +212,35 @@ def _gelu(x: Tensor, bias: Tensor, approximate: str) -> Tensor:
 def _gelu_back(dy: Tensor, x: Tensor, bias: Tensor, approximate: str) -> object:
     dx = torch.ops.aten.gelu_backward(dy, x + bias, approximate=approximate)
     return dx, dx.sum(dim=0)
+
+
+def _feed_forwards(make: Maker) -> Iterator[Timed]:
+    """The product alone is the piece that a copy cannot stand for."""
+    for rows, wide, deep in ((32_768, 8192, 2048), (32_768, 4096, 1024), (65_536, 3072, 768)):
+        x, up, bias = make(rows, deep), make(wide, deep) * deep**-0.5, make(wide)
+        down, slope = make(deep, wide) * deep**-0.5, make(rows, wide)
+        where = f"{rows}x{wide}x{deep}"
+        yield Timed(
+            name=f"linear, GELU {where}", moved=_bytes(slope), pieces=partial(F.linear, x, up),
+            kernel=partial(torch.ops.neox.gemm_gelu, x, up, bias, "gelu_exact"),
+            plain=partial(_linear_gelu, x, up, bias),
+        )  # fmt: skip
+        yield Timed(
+            name=f"linear, GELU back {where}", moved=_bytes(slope), backward=True,
+            pieces=partial(torch.mm, x, down),
+            kernel=partial(torch.ops.neox.gemm_gelu_backward, x, down, slope, True),
+            plain=partial(_linear_gelu_back, x, down, slope),
+        )  # fmt: skip
+
+
+def _linear_gelu(x: Tensor, up: Tensor, bias: Tensor) -> object:
+    a = F.linear(x, up, bias)
+    return a, F.gelu(a)
+
+
+def _linear_gelu_back(dy: Tensor, down: Tensor, a: Tensor) -> object:
+    da = torch.ops.aten.gelu_backward(dy @ down, a)
+    return da, da.sum(dim=0)
 
 
 def _glus(make: Maker) -> Iterator[Timed]:

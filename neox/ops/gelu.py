@@ -44,7 +44,7 @@ def gelu_slope(x: torch.Tensor, form: Form) -> torch.Tensor:
 
 # --- the operation -------------------------------------------------------------------------------
 
-_CURVES: dict[str, float] = {"gelu_exact": 1.0, "gelu_tanh": 2.0}  # enum Curve of the kernels
+CURVE_NUMBERS: dict[str, float] = {"gelu_exact": 1.0, "gelu_tanh": 2.0}  # enum Curve there
 
 
 def bias_gelu_reference(x: torch.Tensor, bias: torch.Tensor | None, form: Form) -> torch.Tensor:
@@ -75,7 +75,7 @@ def _fake_backward(
 
 def _kernel(launch: Launch, x: torch.Tensor, bias: torch.Tensor | None, form: str) -> torch.Tensor:
     y = _fake(x, bias, form)
-    launch("bias_gelu", x.contiguous(), bias, y, _CURVES[form])
+    launch("bias_gelu", x.contiguous(), bias, y, CURVE_NUMBERS[form])
     return y
 
 
@@ -87,7 +87,7 @@ def _kernel_backward(
         return dx, dbias.zero_()
     launch(
         "bias_gelu_backward", dy.contiguous(), x.contiguous(), bias, dx,
-        None if bias is None else dbias, _CURVES[form],
+        None if bias is None else dbias, CURVE_NUMBERS[form],
     )  # fmt: skip
     return dx, dbias
 

@@ -2,16 +2,30 @@
 
 from pathlib import Path
 
-from neox.ops import adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, softmax
+from neox.ops import (
+    adamw,
+    cross_entropy,
+    dropout,
+    feed_forward,
+    fp8,
+    gelu,
+    glu,
+    layer_norm,
+    rotary,
+    softmax,
+)
 from neox.ops.library import Kernel, KernelLibrary, install
 
 
 def all_kernels() -> dict[str, Kernel]:
-    """Operation -> the function that runs its kernel."""
+    """Operation -> the function that runs its kernel, of those for every GPU."""
     rooms = (adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, softmax)
     return {name: kernel for room in rooms for name, kernel in room.KERNELS.items()}
 
 
 def install_library(path: Path) -> None:
     """From now on this process runs the library's kernels. Raises LibraryError."""
-    install(KernelLibrary(path), all_kernels())
+    library = KernelLibrary(path)
+    install(library, all_kernels())
+    if library.runs("gemm_gelu"):
+        install(library, feed_forward.KERNELS)

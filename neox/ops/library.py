@@ -17,6 +17,7 @@ import torch
 ABI = 1
 DIMS = 5
 _ABSENT, _HOST = 0, 6
+_WRONG_GPU = 7  # of enum neox_status
 _CODES = {
     torch.float32: 1,
     torch.float16: 2,
@@ -70,6 +71,13 @@ class KernelLibrary:
             return
         with torch.cuda.device(device):
             self._launch(name, arguments, device)
+
+    def runs(self, name: str) -> bool:
+        """Is the kernel one that this GPU has, and that the library's compiler could make?
+
+        Such kernels say so first of all; others find that the call has no arguments.
+        """
+        return self._kernel(name)[0](None, 0, None, 0, None) != _WRONG_GPU
 
     def _launch(self, name: str, arguments: Sequence[Argument], device: torch.device) -> None:
         kernel, query = self._kernel(name)

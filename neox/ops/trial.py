@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from neox.ops.adamw import COMPILED
-from neox.ops.library import KERNEL_DTYPES
+from neox.ops.library import KERNEL_DTYPES, installed
 
 # largest |got - expected| / |expected| (2-norms): a few roundings of the format
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
@@ -152,6 +152,8 @@ def cases(device: torch.device) -> Iterator[Case]:
         make = Maker(dtype, device)
         for family in (_norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _rotaries, _joins):
             yield from family(make)
+        if installed("gemm_gelu", make(1)):
+            yield from _feed_forwards(make)
     yield from _adamws(device)
 
 
@@ -192,6 +194,21 @@ def _gelus(make: Maker) -> Iterator[Case]:
             x = make(*shape) * 3
             yield _named("bias_gelu", make, x, make(shape[-1]), form)
             yield _named("bias_gelu", make, unaligned(x), None, form)
+
+
+def _feed_forwards(make: Maker) -> Iterator[Case]:
+    if make.dtype == torch.float32:
+        return
+    for m, n, k in ((5, 16, 8), (1, 8, 72), (130, 264, 1000), (700, 520, 64), (2100, 776, 136)):
+        x, weight, bias = make(m, k), make(n, k) * k**-0.5, make(n)
+        for form in ("gelu_exact", "gelu_tanh"):
+            yield _named("gemm_gelu", make, x, weight, bias, form, gradient=False)
+        yield _named(
+            "gemm_gelu", make, unaligned(x), unaligned(weight), None, "gelu_exact", gradient=False
+        )
+        weight, slope = make(k, n) * k**-0.5, make(m, n)
+        for sums in (True, False):
+            yield _named("gemm_gelu_backward", make, x, weight, slope, sums, gradient=False)
 
 
 def _glus(make: Maker) -> Iterator[Case]:

@@ -9,7 +9,18 @@ from torch import Tensor
 
 from neox.kernels.errors import KernelError
 from neox.kernels.place import store_root
-from neox.ops import cross_entropy, dropout, gelu, glu, layer_norm, rotary, softmax, trial
+from neox.ops import (
+    cross_entropy,
+    dropout,
+    feed_forward,
+    gelu,
+    glu,
+    layer_norm,
+    rotary,
+    softmax,
+    trial,
+)
+from neox.ops.library import installed
 from neox.ops.on_gpu import use_library
 
 pytestmark = [
@@ -39,7 +50,8 @@ def make(device: torch.device) -> trial.Maker:
 def test_every_case_equals_its_reference(device: torch.device) -> None:
     said: list[str] = []
     assert trial.report(said.append, device), "\n".join(said)
-    assert len(said) == 36  # twelve operations in three formats
+    hopper = torch.cuda.get_device_capability(device) == (9, 0)
+    assert len(said) == 36 + 4 * hopper  # twelve operations in three formats, two in two
 
 
 def test_a_graph_replayed_twice_draws_two_masks(make: trial.Maker) -> None:
@@ -123,6 +135,20 @@ def test_norm_of_many(make: trial.Maker) -> None:
         [y[-3:]], None, x[-3:], [w], mean[-3:], rstd[-3:], True, False
     )
     alike(dx[-3:], short[0])
+
+
+def test_gemm_gelu_of_many(make: trial.Maker) -> None:
+    if not installed("gemm_gelu", make(1)):
+        pytest.skip("only sm_90a has it")
+    x, up, bias = large(make, MORE_THAN_INT32 // 256, 64), make(256, 64) / 8, make(256)
+    y, slope = ops.gemm_gelu(x, up, bias, "gelu_exact")
+    expected = feed_forward.gemm_gelu_reference(x[-3:], up, bias, "gelu_exact")
+    alike(y[-3:], expected[0])
+    alike(slope[-3:], expected[1])
+    down = make(64, 256)
+    da, _ = ops.gemm_gelu_backward(x, down, slope, True)
+    short = feed_forward.gemm_gelu_backward_reference(x[-3:], down, slope[-3:], False)
+    alike(da[-3:], short[0])
 
 
 @pytest.mark.parametrize("columns", [8, 4096])
