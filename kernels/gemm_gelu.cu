@@ -65,24 +65,36 @@ template <typename T, typename Curve> struct Forward : Finisher<T> {
   using Finisher<T>::Finisher, Finisher<T>::o, Finisher<T>::there, Finisher<T>::index, Finisher<T>::RUNS;
   static constexpr int SIDE_BY_SIDE = 2; // runs, to keep the arithmetic busy
   static_assert(RUNS % SIDE_BY_SIDE == 0);
+  Packed<T> next = {}; // bias
 
-  __device__ __forceinline__ void ahead(int half) { this->look_at(half); }
+  __device__ __forceinline__ void ask(int box) {
+    if (o.bias && box * LINE < this->columns)
+      next = fetch<true>(o.bias + this->column + this->first_column + box * LINE, 0, CHUNK, true);
+  }
+
+  __device__ __forceinline__ void ahead(int half) {
+    this->look_at(half);
+    ask(0);
+  }
   __device__ __forceinline__ void half(int half) { this->whole ? finish<true>(half) : finish<false>(half); }
   __device__ __forceinline__ void done() {}
 
   template <bool WHOLE> __device__ __forceinline__ void finish(int half) {
 #pragma unroll 1
     for (int box = 0; box < BOXES; box++) {
-      float bias[CHUNK] = {};
-      if (o.bias && (WHOLE || box * LINE < this->columns))
-        load<true>(bias, o.bias + this->column + this->first_column + box * LINE, 0, CHUNK, true);
+      Packed<T> product[RUNS];
+#pragma unroll
+      for (int run = 0; run < RUNS; run++) product[run] = this->product(half, box, run);
+      float bias[CHUNK];
+      widen(bias, next);
+      if (box + 1 < BOXES) ask(box + 1);
 #pragma unroll
       for (int run = 0; run < RUNS; run += SIDE_BY_SIDE) {
         Packed<T> y[SIDE_BY_SIDE], slope[SIDE_BY_SIDE];
 #pragma unroll
         for (int i = 0; i < SIDE_BY_SIDE; i++) {
           float a[CHUNK], value[CHUNK], steep[CHUNK];
-          widen(a, this->product(half, box, run + i));
+          widen(a, product[run + i]);
 #pragma unroll
           for (int j = 0; j < CHUNK; j++) Curve::both(a[j] + bias[j], value[j], steep[j]);
           pack(y[i], value), pack(slope[i], steep);

@@ -10,6 +10,8 @@
 #endif
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define NEOX_ON_HOPPER 1
+#elif defined(NEOX_HOPPER) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+#error "code for sm_90 is to be compiled as sm_90a"
 #endif
 
 #if defined(NEOX_HOPPER)

@@ -139,6 +139,7 @@ __device__ __forceinline__ void run_gemm(const Tiles &t, const CUtensorMap &a, c
     barriers_are_made();
     prefetch_map(&a), prefetch_map(&b);
   }
+  if (shared_place(&p) % EIGHT_LINES) __trap(); // the swizzle counts from there
   sync_cluster();
   if (group) {
     multiply_tiles<T, ACROSS>(t, p, group - 1);

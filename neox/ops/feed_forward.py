@@ -10,7 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from neox.ops.gelu import CURVE_NUMBERS, Form, gelu_reference, gelu_slope
-from neox.ops.gemm import gemm
+from neox.ops.gemm import DTYPES, gemm
 from neox.ops.library import Kernel, Launch, define, installed, wide
 
 MULTIPLE = 8  # of features, for loads of 16 bytes
@@ -27,6 +27,7 @@ def kernel_fits(
         x.requires_grad
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
+        and x.dtype in DTYPES
         and x.numel() > 0
         and installed("gemm_gelu", x, up, bias, down)
         and all(size % MULTIPLE == 0 for size in up.shape)

@@ -10,7 +10,7 @@ while [ $# -gt 0 ]; do
   case $1 in
   --version) echo 'Cuda compilation tools, release 99.1, V99.1.2'; exit 0 ;;
   -o) out=$2; shift ;;
-  -gencode) codes="$codes ${2##*_}"; shift ;;
+  -gencode) code=${2##*_}; codes="$codes ${code%[af]}"; shift ;;
   -c) compile=yes ;;
   *.o) objects="$objects $1" ;;
   esac

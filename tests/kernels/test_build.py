@@ -210,3 +210,15 @@ def test_hipcc_is_told_its_platform_and_no_runtime_is_named() -> None:
     assert chain.environment({"A": "b"}) == {"A": "b", "HIP_PLATFORM": "amd"}
     assert "--offload-arch=gfx90a" in chain.compile(Path("a.cu"), Path("a.o"), ("gfx90a",))
     assert not any("hip" in word for word in chain.link((Path("a.o"),), Path("x.so"), ("gfx90a",)))
+
+
+def test_hopper_gets_code_that_runs_nowhere_else() -> None:
+    """sm_90 without the `a` has no wgmma; other GPUs are taken at their name."""
+    asked = ("sm_80", "sm_90", "sm_100")
+    words = toolchain_for(asked, None).compile(Path("a.cu"), Path("a.o"), asked)
+    codes = [word for word in words if word.startswith("arch=")]
+    assert codes == [
+        "arch=compute_80,code=sm_80",
+        "arch=compute_90a,code=sm_90a",
+        "arch=compute_100,code=sm_100",
+    ]

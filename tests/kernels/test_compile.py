@@ -18,6 +18,7 @@ KERNELS = (
     "glu_backward", "dropout_add", "dropout_add_backward", "softmax", "softmax_backward",
     "cross_entropy", "cross_entropy_statistics", "cross_entropy_gradient", "adamw",
 )  # fmt: skip
+ON_HOPPER = ("gemm_gelu", "gemm_gelu_backward")
 
 
 @pytest.mark.slow
@@ -40,7 +41,7 @@ def test_the_kernels_compile(architecture: str, compiler: str, tmp_path: Path) -
     made = build(order, SystemRunner(environ), environ, print)
     assert code_objects.architectures(made.library) == (architecture,)
     names = made.library.read_bytes()
-    for kernel in KERNELS:
+    for kernel in (*KERNELS, *ON_HOPPER):
         assert f"neox_{kernel}\0".encode() in names
     assert b"libamdhip64" not in names  # torch's own is used, and no second one
     if compiler == "nvcc":  # the other needs a HIP runtime to be loaded
@@ -50,3 +51,6 @@ def test_the_kernels_compile(architecture: str, compiler: str, tmp_path: Path) -
         assert library.neox_error(6) == b"a row is longer than this kernel holds"
         for kernel in KERNELS:  # refuse what is no call, without a GPU
             assert library[f"neox_{kernel}"](None, 1, None, 0, None) == 1, kernel
+        for kernel in ON_HOPPER:
+            assert library[f"neox_{kernel}"](None, 1, None, 0, None) == 7, kernel
+        assert library.neox_error(7).startswith(b"this GPU, or the compiler that built")
