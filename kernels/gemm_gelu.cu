@@ -2,7 +2,7 @@
 //   x [m, k], W [n, k] -> y = gelu(x W^T + bias) [m, n], and the slope of GELU there,
 // and back, through the layer above it,
 //   dy [m, k], W [k, n], slope -> da = (dy W) slope [m, n], and its sum over the rows.
-// Passes of their own would read and write m n numbers four times more. The slope is kept, and not what
+// Passes of their own would read or write m n numbers three times more. The slope is kept, and not what
 // it is the slope of: as many bytes, as exact, and nothing is left to compute on the way back.
 #include "columns.h"
 #include "hopper_gemm.h"

@@ -134,7 +134,7 @@ template <typename T, bool ACROSS, typename Finish>
 __device__ __forceinline__ void run_gemm(const Tiles &t, const CUtensorMap &a, const CUtensorMap &b, Places &p, Finish finish) {
   const int group = threadIdx.x / GROUP, lane = threadIdx.x % WARP;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < STAGES; i++) p.full[i].make(1), p.empty[i].make(2 * CLUSTER);
+    for (int i = 0; i < STAGES; i++) p.full[i].make(1), p.empty[i].make(HALVES * CLUSTER);
     for (int i = 0; i < HALVES; i++) p.put[i].make(GROUP), p.taken[i].make(FINISHERS);
     barriers_are_made();
     prefetch_map(&a), prefetch_map(&b);
