@@ -1,16 +1,11 @@
 """The feed-forward block by its kernel, beside the same by separate products and passes."""
 
-import os
-
 import pytest
 import torch
 
-from neox.kernels.errors import KernelError
-from neox.kernels.place import store_root
 from neox.models.layers import FeedForward
 from neox.models.spec import ModelSpec
 from neox.ops.feed_forward import kernel_fits
-from neox.ops.on_gpu import use_library
 from tests.models.variants import PLAIN
 
 pytestmark = [
@@ -20,15 +15,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def device() -> torch.device:
-    gpu = torch.device("cuda", 0)
-    try:
-        use_library(store_root(os.environ), gpu)
-    except KernelError as error:
-        pytest.skip(str(error))
-    if torch.cuda.get_device_capability(gpu) != (9, 0):
+def device(device: torch.device) -> torch.device:
+    if torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("the kernel is for sm_90a alone")
-    return gpu
+    return device
 
 
 def drawn(spec: ModelSpec, device: torch.device, dtype: torch.dtype) -> FeedForward:

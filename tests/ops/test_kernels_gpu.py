@@ -1,14 +1,11 @@
 """The kernels on a GPU: against references, in CUDA graphs, past 2^31 elements."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from neox.kernels.errors import KernelError
-from neox.kernels.place import store_root
 from neox.ops import (
     cross_entropy,
     dropout,
@@ -21,7 +18,6 @@ from neox.ops import (
     trial,
 )
 from neox.ops.library import installed
-from neox.ops.on_gpu import use_library
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,16 +25,6 @@ pytestmark = [
 ]
 MORE_THAN_INT32 = (1 << 31) + 4096
 ops = torch.ops.neox
-
-
-@pytest.fixture(scope="module")
-def device() -> torch.device:
-    gpu = torch.device("cuda", 0)
-    try:
-        use_library(store_root(os.environ), gpu)
-    except KernelError as error:
-        pytest.skip(str(error))
-    return gpu
 
 
 @pytest.fixture
