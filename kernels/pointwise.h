@@ -33,15 +33,16 @@ struct GeluExact {
   __device__ static float value(float x) { // |x| no larger than where the tail is nothing: inf x 0
     return fmaxf(x, 0.0f) - fminf(fabsf(x), 100.0f) * normal(x).tail;
   }
-  __device__ static float slope(float x) {
-    const Normal n = normal(x);
-    return (x < 0.0f ? n.tail : 1.0f - n.tail) + x * 0.39894228f * n.density;
-  }
   __device__ static void both(float x, float &value, float &slope) {
     const Normal n = normal(x);
-    const float below = 0.5f + copysignf(0.5f - n.tail, x);
+    const float below = x < 0.0f ? n.tail : 1.0f - n.tail;
     value = x * below;
-    slope = below + x * n.density * 0.39894228f;
+    slope = below + x * 0.39894228f * n.density;
+  }
+  __device__ static float slope(float x) {
+    float value, slope;
+    both(x, value, slope);
+    return slope;
   }
 };
 
@@ -50,14 +51,15 @@ struct GeluTanh {
   static constexpr float C = 1.59576912f, K = 0.044715f; // C: 2 sqrt(2 / pi)
   __device__ static float below(float x) { return falling(x * (-LOG2_E * C - LOG2_E * C * K * x * x)); }
   __device__ static float value(float x) { return x * below(x); }
-  __device__ static float slope(float x) {
-    const float s = below(x);
-    return s + x * s * (1.0f - s) * (C + 3.0f * K * C * x * x);
-  }
   __device__ static void both(float x, float &value, float &slope) {
     const float s = below(x);
     value = x * s;
     slope = s + value * (1.0f - s) * (C + 3.0f * K * C * x * x);
+  }
+  __device__ static float slope(float x) {
+    float value, slope;
+    both(x, value, slope);
+    return slope;
   }
 };
 

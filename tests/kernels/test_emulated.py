@@ -118,6 +118,37 @@ def test_every_kernel_equals_its_reference(emulated: OnCpu) -> None:
     assert emulated.launches > 1000  # twice each case, forward and backward
 
 
+PROBE = """
+#include "pointwise.h"
+template <typename Curve> void probe(const float *x, float *out, int n) {
+  for (int i = 0; i < n; i++, out += 4) {
+    Curve::both(x[i], out[0], out[1]);
+    out[2] = Curve::value(x[i]), out[3] = Curve::slope(x[i]);
+  }
+}
+NEOX_API void gelu_exact(const float *x, float *out, int n) { probe<GeluExact>(x, out, n); }
+NEOX_API void gelu_tanh(const float *x, float *out, int n) { probe<GeluTanh>(x, out, n); }
+"""
+
+
+@pytest.mark.parametrize("form", ["gelu_exact", "gelu_tanh"])
+def test_gelu_and_slope_at_once_are_as_exact_as_alone(form: gelu.Form, tmp_path: Path) -> None:
+    """In the tail, too, where one minus almost one would leave nothing of the number."""
+    for header in sources().folder.glob("*.h"):
+        shutil.copy(header, tmp_path)
+    (tmp_path / "probe.cu").write_text(PROBE)
+    (tmp_path / "built").mkdir()
+    library = ctypes.CDLL(str(translate.build(tmp_path, tmp_path / "built")))
+    x = torch.linspace(-5, 5, 4001)
+    found = torch.empty(len(x), 4)
+    library[form](ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(found.data_ptr()), len(x))
+    value, slope, value_alone, slope_alone = found.unbind(dim=1)
+    torch.testing.assert_close(value, value_alone, rtol=1e-6, atol=0)
+    torch.testing.assert_close(slope, slope_alone, rtol=1e-6, atol=0)
+    for one, exact in ((value, gelu.gelu_reference), (slope, gelu.gelu_slope)):
+        torch.testing.assert_close(one.double(), exact(x.double(), form), rtol=0, atol=4e-6)
+
+
 def _size(case: trial.Case) -> int:
     flat = [v for value in case.arguments for v in (value if isinstance(value, list) else [value])]
     return max((one.numel() for one in flat if isinstance(one, torch.Tensor)), default=0)
