@@ -3,7 +3,8 @@
 Everything is replayed from a CUDA graph, so that no launch gap is measured; bf16 unless said. The
 share is that of the card's copy bandwidth: 1 means that the kernel moves its bytes, each input read
 and each output written once, as fast as a copy does. Small pieces far apart count as long as torch
-takes to invert the bits of the same pieces, because memory is slower there.
+takes to invert the bits of the same pieces, because memory is slower there; a matrix product counts
+as long as torch takes for it alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,11 +35,11 @@ class Timed:
     """One kernel with what it competes with."""
 
     name: str
-    moved: int  # bytes, the fewest possible, without those that `pieces` moves
+    moved: int  # bytes, the fewest possible, without what `pieces` does
     kernel: Run
     plain: Run
     backward: bool = False
-    pieces: Run | None = None  # reads and writes those where a plain copy would move more
+    pieces: Run | None = None  # that part of the work which a plain copy does not stand for
 
 
 def bench(say: Callable[[str], None], device: torch.device) -> bool:
@@ -217,7 +218,6 @@ def _gelu_back(dy: Tensor, x: Tensor, bias: Tensor, approximate: str) -> object:
 
 
 def _feed_forwards(make: Maker) -> Iterator[Timed]:
-    """The product alone is the piece that a copy cannot stand for."""
     for rows, wide, deep in ((32_768, 8192, 2048), (32_768, 4096, 1024), (65_536, 3072, 768)):
         x, up, bias = make(rows, deep), make(wide, deep) * deep**-0.5, make(wide)
         down, slope = make(deep, wide) * deep**-0.5, make(rows, wide)

@@ -11,6 +11,7 @@ from neox.kernels import code_objects
 from neox.kernels.build import Order, build
 from neox.kernels.sources import sources
 from neox.kernels.toolchain import toolchain_for
+from neox.ops.library import KernelLibrary
 from neox.submit.runner import SystemRunner
 
 KERNELS = (
@@ -54,3 +55,6 @@ def test_the_kernels_compile(architecture: str, compiler: str, tmp_path: Path) -
         for kernel in ON_HOPPER:
             assert library[f"neox_{kernel}"](None, 1, None, 0, None) == 7, kernel
         assert library.neox_error(7).startswith(b"this GPU, or the compiler that built")
+        loaded = KernelLibrary(made.library)
+        assert all(loaded.runs(kernel) for kernel in KERNELS)
+        assert not any(loaded.runs(kernel) for kernel in ON_HOPPER)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from neox.kernels.gemm import Kind
 from neox.models.layers import FeedForward
 from neox.ops import feed_forward as room
 from neox.ops.feed_forward import feed_forward, kernel_fits
 from neox.ops.gelu import Form, bias_gelu
-from neox.ops.gemm import linear
+from neox.ops.gemm import gemm, linear
 from neox.ops.install import all_kernels
 from tests.models.variants import PLAIN
 
@@ -48,7 +49,14 @@ def test_its_gradients_by_finite_differences(form: Form) -> None:
     assert torch.autograd.gradcheck(lambda *all_: feed_forward(*all_, form), (x, *given))
 
 
-def test_nothing_is_computed_for_what_is_frozen() -> None:
+def test_nothing_is_computed_for_what_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+
+    def counted(kind: Kind, *operands: torch.Tensor | None) -> torch.Tensor:
+        kinds.append(kind)
+        return gemm(kind, *operands)
+
+    monkeypatch.setattr(room, "gemm", counted)
     x, (up, bias, down, down_bias) = drawn(3, HIDDEN), parameters(biased=True)
     assert bias is not None and down_bias is not None
     for one in (up, bias, down, down_bias):
@@ -56,6 +64,7 @@ def test_nothing_is_computed_for_what_is_frozen() -> None:
     feed_forward(x, up, bias, down, down_bias, "gelu_exact").sum().backward()
     assert x.grad is not None
     assert up.grad is bias.grad is down.grad is down_bias.grad is None
+    assert kinds == ["forward", "dgrad"]
 
 
 def test_the_kernel_is_for_training_on_a_gpu() -> None:
