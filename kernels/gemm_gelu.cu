@@ -2,7 +2,7 @@
 //   x [m, k], W [n, k] -> y = gelu(x W^T + bias) [m, n], and the slope of GELU there,
 // and back, through the layer above it,
 //   dy [m, k], W [k, n], slope -> da = (dy W) slope [m, n], and its sum over the rows.
-// Passes of their own would read or write m n numbers three times more. The slope is kept, and not what
+// Passes of their own would read and write m n numbers four times more. The slope is kept, and not what
 // it is the slope of: as many bytes, as exact, and nothing is left to compute on the way back.
 #include "columns.h"
 #include "hopper_gemm.h"
@@ -12,103 +12,95 @@
 namespace {
 
 template <typename T> struct Operands {
-  const T *bias; // forward
-  T *y, *slope;  // back: da, and the slope that is given
-  float *partial; // back: [tiles of m, n], or nobody asks for sums
+  const T *bias;  // forward
+  T *y, *slope;   // back: da, and the slope that is given
+  float *partial; // back: [halves of tiles, n], or nobody asks for sums
 };
 
 #if defined(NEOX_ON_HOPPER)
-// A thread of the finishing warps: a warp takes four rows at a time, eight lanes each.
-template <typename T> struct Finisher {
-  static constexpr int STEP = 4 * FINISHERS, RUNS = (HALF + STEP - 1) / STEP;
-  const Tiles &t;
-  Places &p;
-  const Operands<T> &o;
-  const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP - 1;
-  const int first_row = warp * 4 + lane / 8, first_column = lane % 8 * CHUNK;
-  int row = 0, column = 0; // of the tile
-  bool whole = false;
-  int rows = 0, columns = 0; // left of the matrix from this thread's first ones in the half
-  int64_t at = 0;
+// A box is finished in runs of four rows, of which a lane has eight columns of one.
+constexpr int RUN = WARP * CHUNK / LINE, RUNS = HALF / RUN;
 
-  __device__ Finisher(const Tiles &t, Places &p, const Operands<T> &o) : t(t), p(p), o(o) {}
+struct Lane {
+  int lane = threadIdx.x % WARP, row = lane / 8, column = lane % 8 * CHUNK;
+  int even = place(row), odd = place(row + RUN); // bytes from a box to this lane's part of its first two runs
+  int64_t at; // this lane's first element in the matrix
+  int rows;   // of the matrix from there on, or none
 
-  __device__ __forceinline__ void tile(int to_row, int to_column) {
-    row = to_row, column = to_column, whole = row + TALL <= t.m && column + WIDE <= t.n;
-  }
+  __device__ Lane(const Tiles &t, const Box &box)
+      : at((int64_t)(box.row() + row) * t.n + box.column() + column),
+        rows(box.there() && box.column() + column < t.n ? t.m - box.row() - row : 0) {}
 
-  __device__ __forceinline__ void look_at(int half) {
-    const int top = row + half * HALF;
-    rows = min(HALF, t.m - top) - first_row, columns = t.n - column - first_column;
-    at = (int64_t)(top + first_row) * t.n + column + first_column;
-  }
+  __device__ static int place(int line) { return line * LINE_BYTES + (threadIdx.x % 8 ^ line) * CHUNK * 2; }
 
-  // WHOLE: the tile is, and only the last run is not there for all warps.
-  template <bool WHOLE> __device__ __forceinline__ bool there(int box, int run) const {
-    return (run * STEP < rows || (WHOLE && run + 1 < RUNS)) && (WHOLE || box * LINE < columns);
-  }
+  __device__ __forceinline__ bool has(int run) const { return run * RUN < rows; }
 
-  __device__ __forceinline__ int64_t index(int box, int run) const { return at + box * LINE + (int64_t)run * STEP * t.n; }
-
-  __device__ __forceinline__ Packed<T> product(int half, int box, int run) const {
-    const int line = min(first_row + run * STEP, HALF - 1);
-    const T *const from = reinterpret_cast<const T *>(p.half[half] + box * BOX_BYTES + line * LINE_BYTES);
-    return fetch<true>(from + (lane % 8 ^ line % 8) * CHUNK, 0, CHUNK, true);
+  template <typename T> __device__ __forceinline__ Packed<T> product(const unsigned char *box, int run) const {
+    const unsigned char *const from = box + (run % 2 ? odd : even) + run / 2 * EIGHT_LINES;
+    return fetch<true>(reinterpret_cast<const T *>(from), 0, CHUNK, true);
   }
 };
+static_assert(2 * RUN * LINE_BYTES == EIGHT_LINES);
 
-template <typename T> __device__ __forceinline__ void put(T *to, const Packed<T> &eight) {
-  store_past_cache(reinterpret_cast<uint4 *>(to), make_uint4(eight.word[0], eight.word[1], eight.word[2], eight.word[3]));
+// Past the cache, and without a branch.
+template <typename T> __device__ __forceinline__ void put_if(bool there, T *to, const Packed<T> &eight) {
+  asm volatile("{\n .reg .pred there;\n setp.ne.b32 there, %0, 0;\n"
+               " @there st.global.cs.v4.b32 [%1], {%2, %3, %4, %5};\n}" ::"r"((int)there),
+               "l"(to), "r"(eight.word[0]), "r"(eight.word[1]), "r"(eight.word[2]), "r"(eight.word[3])
+               : "memory");
 }
 
-template <typename T, typename Curve> struct Forward : Finisher<T> {
-  using Finisher<T>::Finisher, Finisher<T>::o, Finisher<T>::there, Finisher<T>::index, Finisher<T>::RUNS;
-  static constexpr int SIDE_BY_SIDE = 2; // runs, to keep the arithmetic busy
-  static_assert(RUNS % SIDE_BY_SIDE == 0);
-  Packed<T> next = {}; // bias
+// Quotients and exponentials come late, and a warp has little company on its scheduler: those of the next
+// run are asked for before this run's are needed. Each instruction counts, too: the products read and
+// write the registers all the while.
+template <typename T, typename Curve> struct Begun {
+  float x[CHUNK];
+  typename Curve::Begun begun[CHUNK];
 
-  __device__ __forceinline__ void ask(int box) {
-    if (o.bias && box * LINE < this->columns)
-      next = fetch<true>(o.bias + this->column + this->first_column + box * LINE, 0, CHUNK, true);
+  __device__ __forceinline__ Begun(const Packed<T> &product, const float (&bias)[CHUNK]) {
+    widen(x, product);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) x[i] += bias[i], begun[i] = Curve::begin(x[i]);
   }
-
-  __device__ __forceinline__ void ahead(int half) {
-    this->look_at(half);
-    ask(0);
-  }
-  __device__ __forceinline__ void half(int half) { this->whole ? finish<true>(half) : finish<false>(half); }
-  __device__ __forceinline__ void done() {}
-
-  template <bool WHOLE> __device__ __forceinline__ void finish(int half) {
-#pragma unroll 1
-    for (int box = 0; box < BOXES; box++) {
-      Packed<T> product[RUNS];
+  __device__ __forceinline__ void end(Packed<T> &y, Packed<T> &slope) const {
+    float value[CHUNK], steep[CHUNK];
 #pragma unroll
-      for (int run = 0; run < RUNS; run++) product[run] = this->product(half, box, run);
-      float bias[CHUNK];
-      widen(bias, next);
-      if (box + 1 < BOXES) ask(box + 1);
-#pragma unroll
-      for (int run = 0; run < RUNS; run += SIDE_BY_SIDE) {
-        Packed<T> y[SIDE_BY_SIDE], slope[SIDE_BY_SIDE];
-#pragma unroll
-        for (int i = 0; i < SIDE_BY_SIDE; i++) {
-          float a[CHUNK], value[CHUNK], steep[CHUNK];
-          widen(a, product[run + i]);
-#pragma unroll
-          for (int j = 0; j < CHUNK; j++) Curve::both(a[j] + bias[j], value[j], steep[j]);
-          pack(y[i], value), pack(slope[i], steep);
-        }
-#pragma unroll
-        for (int i = 0; i < SIDE_BY_SIDE; i++)
-          if (this->template there<WHOLE>(box, run + i)) {
-            put(o.y + index(box, run + i), y[i]);
-            put(o.slope + index(box, run + i), slope[i]);
-          }
-      }
-    }
+    for (int i = 0; i < CHUNK; i++) Curve::both(x[i], begun[i], value[i], steep[i]);
+    pack(y, value), pack(slope, steep);
   }
 };
+
+template <typename T, typename Curve> __device__ void forward(const Tiles &t, Places &p, const Operands<T> &o, int warp) {
+  const auto bias_of = [&](const Box &box) {
+    const int column = box.column() + threadIdx.x % 8 * CHUNK;
+    return o.bias && box.there() && column < t.n ? fetch<true>(o.bias + column, 0, CHUNK, true) : Packed<T>();
+  };
+  const int64_t step = (int64_t)RUN * t.n;
+  Box box(t, warp);
+  Packed<T> next_bias = bias_of(box);
+  while (box.there()) {
+    const Lane my(t, box);
+    const unsigned char *const product = box.product(p);
+    const int half = box.half();
+    float bias[CHUNK];
+    widen(bias, next_bias);
+    p.put[half].wait(box.parity);
+    box.next();
+    next_bias = bias_of(box);
+    T *y = o.y + my.at, *slope = o.slope + my.at;
+    Begun<T, Curve> next(my.product<T>(product, 0), bias);
+#pragma unroll 8
+    for (int run = 0; run < RUNS; run++, y += step, slope += step) {
+      const Begun<T, Curve> now = next;
+      if (run + 1 < RUNS) next = Begun<T, Curve>(my.product<T>(product, run + 1), bias);
+      Packed<T> values, slopes;
+      now.end(values, slopes);
+      put_if(my.has(run), y, values), put_if(my.has(run), slope, slopes);
+    }
+    __syncwarp();
+    if (my.lane == 0) p.taken[half].arrive();
+  }
+}
 
 template <typename T> __device__ __forceinline__ Packed<T> times(const Packed<T> &a, const Packed<T> &b) {
   using Both = typename Two<T>::type;
@@ -121,72 +113,52 @@ template <typename T> __device__ __forceinline__ Packed<T> times(const Packed<T>
   return c;
 }
 
-template <typename T> struct Back : Finisher<T> {
-  using Finisher<T>::Finisher, Finisher<T>::o, Finisher<T>::p, Finisher<T>::lane, Finisher<T>::index, Finisher<T>::RUNS;
-  float sum[BOXES][CHUNK] = {};
-  Packed<T> next[RUNS] = {}; // slopes
-
-  template <bool WHOLE> __device__ __forceinline__ void ask(int box) {
+template <typename T> __device__ void back(const Tiles &t, Places &p, const Operands<T> &o, int warp) {
+  constexpr int AT_ONCE = 4; // products
+  const int64_t step = (int64_t)RUN * t.n;
+  Packed<T> slope[RUNS] = {}; // each on its way since that of the box before was used
+  const auto ask = [&](const Lane &my, int run, const T *from) {
+    if (my.has(run)) slope[run] = fetch<true>(from, 0, CHUNK, true);
+  };
+  Box box(t, warp);
+  Lane my(t, box);
+  const T *from = o.slope + my.at;
 #pragma unroll
-    for (int run = 0; run < RUNS; run++)
-      if (this->template there<WHOLE>(box, run)) next[run] = fetch<true>(o.slope + index(box, run), 0, CHUNK, true);
-  }
-
-  __device__ __forceinline__ void ahead(int half) {
-    this->look_at(half);
-    ask<false>(0);
-  }
-  __device__ __forceinline__ void half(int half) { this->whole ? finish<true>(half) : finish<false>(half); }
-
-  template <bool WHOLE> __device__ __forceinline__ void finish(int half) {
+  for (int run = 0; run < RUNS; run++, from += step) ask(my, run, from);
+  while (box.there()) {
+    const unsigned char *const product = box.product(p);
+    const int row = box.row(), half = box.half(), column = box.column() + my.column;
+    T *to = o.y + my.at;
+    float sum[CHUNK] = {};
+    p.put[half].wait(box.parity);
+    box.next();
+    const Lane next(t, box);
+    from = o.slope + next.at;
 #pragma unroll
-    for (int box = 0; box < BOXES; box++) {
-      Packed<T> slope[RUNS];
+    for (int first = 0; first < RUNS; first += AT_ONCE) {
+      Packed<T> da[AT_ONCE];
 #pragma unroll
-      for (int run = 0; run < RUNS; run++) slope[run] = next[run];
-      if (box + 1 < BOXES) ask<WHOLE>(box + 1);
+      for (int i = 0; i < AT_ONCE; i++) da[i] = times(my.product<T>(product, first + i), slope[first + i]);
 #pragma unroll
-      for (int run = 0; run < RUNS; run++) {
-        if (!this->template there<WHOLE>(box, run)) continue;
-        const Packed<T> da = times(this->product(half, box, run), slope[run]);
-        put(o.y + index(box, run), da);
-        float wide[CHUNK];
-        widen(wide, da);
+      for (int i = 0; i < AT_ONCE; i++, from += step) ask(next, first + i, from);
 #pragma unroll
-        for (int i = 0; i < CHUNK; i++) sum[box][i] += wide[i];
+      for (int i = 0; i < AT_ONCE; i++, to += step) {
+        put_if(my.has(first + i), to, da[i]);
+        float wide[CHUNK]; // zeros beyond the last row
+        widen(wide, da[i]);
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) sum[j] += wide[j];
       }
     }
+    __syncwarp();
+    if (my.lane == 0) p.taken[half].arrive();
+    my = next;
+    if (!o.partial || row >= t.m) continue;
+#pragma unroll
+    for (int j = 0; j < CHUNK; j++) sum[j] += SHUFFLE_XOR(sum[j], 8), sum[j] += SHUFFLE_XOR(sum[j], 16);
+    if (my.row == 0 && column < t.n) store<true>(o.partial + (int64_t)(row / HALF) * t.n + column, 0, CHUNK, true, sum);
   }
-
-  // The sums over the tile: lanes 8 and 16 apart have the same columns, and each of them keeps two.
-  __device__ __forceinline__ void done() {
-    if (!o.partial || this->row >= this->t.m) return;
-    const bool upper = lane & 16, odd = lane & 8;
-#pragma unroll
-    for (int box = 0; box < BOXES; box++) {
-      float four[4], two[2];
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const float kept = upper ? sum[box][i + 4] : sum[box][i], given = upper ? sum[box][i] : sum[box][i + 4];
-        four[i] = kept + SHUFFLE_XOR(given, 16);
-      }
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        const float kept = odd ? four[i + 2] : four[i], given = odd ? four[i] : four[i + 2];
-        two[i] = kept + SHUFFLE_XOR(given, 8);
-      }
-      float *const to = p.sum[this->warp] + box * LINE + this->first_column + (upper ? 4 : 0) + (odd ? 2 : 0);
-      to[0] = two[0], to[1] = two[1];
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum[box][i] = 0.0f;
-    }
-    sync_warps<1, FINISHERS * WARP>();
-    float *const to = o.partial + (int64_t)(this->row / TALL) * this->t.n + this->column;
-    for (int i = threadIdx.x - WARP; i < WIDE && this->column + i < this->t.n; i += FINISHERS * WARP)
-      to[i] = p.sum[0][i] + p.sum[1][i] + p.sum[2][i];
-    sync_warps<1, FINISHERS * WARP>();
-  }
-};
+}
 #endif
 
 template <typename T, typename Curve> // none on the way back
@@ -195,8 +167,11 @@ __global__ void __launch_bounds__(THREADS, 1)
               const __grid_constant__ Operands<T> o) {
 #if defined(NEOX_ON_HOPPER)
   Places &p = *static_cast<Places *>(dynamic_shared());
-  if constexpr (std::is_void<Curve>::value) run_gemm<T, true>(t, a, b, p, Back<T>(t, p, o));
-  else run_gemm<T, false>(t, a, b, p, Forward<T, Curve>(t, p, o));
+  constexpr bool BACK = std::is_void<Curve>::value;
+  run_gemm<T, BACK>(t, a, b, p, [&](int warp) {
+    if constexpr (BACK) back<T>(t, p, o, warp);
+    else forward<T, Curve>(t, p, o, warp);
+  });
 #endif
 }
 
@@ -253,7 +228,7 @@ NEOX_API int neox_gemm_gelu(const neox_tensor *t, int n, void *, size_t, void *s
 
 NEOX_API int64_t neox_gemm_gelu_backward_scratch(const neox_tensor *t, int n) {
 #if defined(NEOX_HOPPER)
-  return n == 5 && given(t[4]) ? ceil_div(t[0].size[0], TALL) * t[1].size[1] * (int64_t)sizeof(float) : 0;
+  return n == 5 && given(t[4]) ? ceil_div(t[0].size[0], HALF) * t[1].size[1] * (int64_t)sizeof(float) : 0;
 #else
   return 0;
 #endif
@@ -274,7 +249,7 @@ NEOX_API int neox_gemm_gelu_backward(const neox_tensor *t, int n, void *scratch,
     using T = decltype(type);
     const Operands<T> o = {nullptr, pointer<T>(t[3]), pointer<T>(t[2]), partial};
     if (int status = launch<T, void>(t[0], t[1], wide, o, (Stream)stream)) return status;
-    launch_sum_parts(partial, ceil_div(rows, TALL), wide, pointer<T>(t[4]), (Stream)stream);
+    launch_sum_parts(partial, ceil_div(rows, HALF), wide, pointer<T>(t[4]), (Stream)stream);
     return launched();
   };
   return t[0].dtype == NEOX_BF16 ? run(bf16()) : run(f16());

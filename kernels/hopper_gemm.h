@@ -41,7 +41,6 @@ struct Tiles {
 struct Places { // in shared memory
   unsigned char stage[STAGES][A_BYTES + B_BYTES];
   unsigned char half[HALVES][BOXES * BOX_BYTES];
-  float sum[FINISHERS][WIDE];
   Barrier full[STAGES], empty[STAGES];
   Barrier put[HALVES], taken[HALVES];
 };
@@ -128,47 +127,53 @@ template <typename T, bool ACROSS> __device__ void multiply_tiles(const Tiles &t
   }
 }
 
-// All of a block's work. The finishing warps call, of each tile, finish.tile(row, column); of either half
-// finish.ahead(half) before it is there and finish.half(half) when it is; and then finish.done().
+// What a finishing warp takes at a time: 64 rows and columns of a tile. It takes every third of its
+// block's, in the order in which they are put.
+class Box {
+  static constexpr int OF_TILE = HALVES * BOXES;
+  const Tiles &t;
+  int tile, number, top = 0, left = 0;
+
+  __device__ void place() { t.place(tile, block_of_cluster(), top, left); }
+
+public:
+  uint32_t parity = 0; // of the tile
+
+  __device__ Box(const Tiles &t, int warp) : t(t), tile(blockIdx.x / CLUSTER), number(warp) { place(); }
+
+  __device__ bool there() const { return tile < t.count(); }
+  __device__ void next() {
+    number += FINISHERS;
+    if (number < OF_TILE) return;
+    number -= OF_TILE, tile += gridDim.x / CLUSTER, parity ^= 1;
+    if (there()) place();
+  }
+  __device__ int half() const { return number / BOXES; }
+  __device__ int row() const { return top + half() * HALF; }
+  __device__ int column() const { return left + number % BOXES * LINE; }
+  __device__ const unsigned char *product(const Places &p) const { return p.half[half()] + number % BOXES * BOX_BYTES; }
+};
+
+// All of a block's work. `finish(warp)` is called in the finishing warps, and takes all boxes.
 template <typename T, bool ACROSS, typename Finish>
 __device__ __forceinline__ void run_gemm(const Tiles &t, const CUtensorMap &a, const CUtensorMap &b, Places &p, Finish finish) {
-  const int group = threadIdx.x / GROUP, lane = threadIdx.x % WARP;
+  const int group = threadIdx.x / GROUP, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   if (threadIdx.x == 0) {
     for (int i = 0; i < STAGES; i++) p.full[i].make(1), p.empty[i].make(HALVES * CLUSTER);
-    for (int i = 0; i < HALVES; i++) p.put[i].make(GROUP), p.taken[i].make(FINISHERS);
+    for (int i = 0; i < HALVES; i++) p.put[i].make(GROUP), p.taken[i].make(BOXES);
     barriers_are_made();
     prefetch_map(&a), prefetch_map(&b);
   }
   if (shared_place(&p) % EIGHT_LINES) __trap(); // the swizzle counts from there
   sync_cluster();
-  if (group) {
-    multiply_tiles<T, ACROSS>(t, p, group - 1);
-  } else if (threadIdx.x >= WARP) {
-    uint32_t parity = 0;
-    for (int tile = blockIdx.x / CLUSTER; tile < t.count(); tile += gridDim.x / CLUSTER, parity ^= 1) {
-      int row, column;
-      t.place(tile, block_of_cluster(), row, column);
-      finish.tile(row, column);
-#pragma unroll 1
-      for (int half = 0; half < HALVES; half++) {
-        finish.ahead(half);
-        p.put[half].wait(parity);
-        finish.half(half);
-        __syncwarp();
-        if (lane == 0) p.taken[half].arrive();
-      }
-      finish.done();
-    }
-  } else if (lane == 0) {
-    load_tiles<ACROSS>(t, p, a, b);
-  }
+  if (group) multiply_tiles<T, ACROSS>(t, p, group - 1);
+  else if (warp) finish(warp - 1);
+  else if (lane == 0) load_tiles<ACROSS>(t, p, a, b);
   __syncwarp();
   sync_cluster(); // nobody leaves while the other block still writes here
 }
 #endif
-#endif
 
-#if defined(NEOX_HOPPER)
 // --- the host's side -------------------------------------------------------------------------------
 
 constexpr int64_t STRIP_BYTES = 16 << 20; // of the second matrix, to stay in the L2 cache

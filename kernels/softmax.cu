@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr int CHUNKS = 4;
+constexpr int CHUNKS = 4; // of a thread
 constexpr int64_t LONGEST = 1024 * CHUNK * CHUNKS; // 32,768 keys
 
 // Scores are [batch, heads, queries, keys], dense.
@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(1024, 1)
 }
 
 // dx = scale y (dy - sum(y dy)); y is zero wherever nothing was seen.
-template <typename T, bool WHOLE>
+template <typename T, bool WHOLE, int N>
 __global__ void __launch_bounds__(1024)
     softmax_backward(Shape s, const T *dout, const T *out, T *dscores, float scale) {
   const int64_t row = my_row();
@@ -133,9 +133,9 @@ __global__ void __launch_bounds__(1024)
   const int limit = seen(s, row);
   T *to = dscores + row * s.keys;
   const float nothing[CHUNK] = {};
-  Packed<T> y[CHUNKS], dy[CHUNKS];
+  Packed<T> y[N], dy[N];
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++) {
+  for (int c = 0; c < N; c++) {
     const int at = chunk_at(c);
     if (at < limit) {
       y[c] = fetch<WHOLE>(out + row * s.keys, at, s.keys, s.vector);
@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(1024)
   }
   float sum = 0.0f, v[CHUNK], d[CHUNK];
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++)
+  for (int c = 0; c < N; c++)
     if (chunk_at(c) < limit) { // beyond the limit v is zero
       widen(v, y[c]);
       widen(d, dy[c]);
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(1024)
     }
   sum = over_row<Sum>(sum, 0);
 #pragma unroll
-  for (int c = 0; c < CHUNKS; c++) {
+  for (int c = 0; c < N; c++) {
     if (chunk_at(c) >= limit) continue;
     widen(v, y[c]);
     widen(d, dy[c]);
@@ -193,6 +193,11 @@ int visible_of(const neox_tensor &scores, const neox_tensor &visible, Shape &s) 
   return NEOX_OK;
 }
 
+dim3 block_for(int keys, int chunks) {
+  const int threads = (int)(ceil_div(ceil_div(keys, CHUNK * chunks), WARP) * WARP);
+  return dim3(threads, threads == WARP ? 4 : 1);
+}
+
 bool whole(const Shape &s) { return s.vector && s.keys % CHUNK == 0; }
 
 template <typename T>
@@ -203,9 +208,12 @@ void launch_forward(const Shape &s, const T *scores, T *out, float scale, unsign
   else softmax_forward<T, false, false><<<grid, block, 0, stream>>>(s, scores, out, scale);
 }
 
-dim3 block_for(int keys) {
-  const int threads = (int)(ceil_div(ceil_div(keys, CHUNK * CHUNKS), WARP) * WARP);
-  return dim3(threads, threads == WARP ? 4 : 1);
+template <typename T, int N>
+void launch_backward(const Shape &s, const T *dout, const T *out, T *dscores, float scale, Stream stream) {
+  const dim3 block = block_for(s.keys, N);
+  const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
+  if (whole(s)) softmax_backward<T, true, N><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
+  else softmax_backward<T, false, N><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
 }
 
 } // namespace
@@ -221,7 +229,7 @@ NEOX_API int neox_softmax(const neox_tensor *t, int n, void *, size_t, void *str
   if (int status = visible_of(t[0], t[1], s)) return status;
   s.vector = s.vector && vectors(t[2], s.keys);
   if (!s.rows || !s.keys) return NEOX_OK;
-  const dim3 block = block_for(s.keys);
+  const dim3 block = block_for(s.keys, CHUNKS);
   const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
   const float scale = (float)number(t[3]);
   const Stream on = (Stream)stream;
@@ -243,13 +251,10 @@ NEOX_API int neox_softmax_backward(const neox_tensor *t, int n, void *, size_t, 
   if (int status = shape_of(t[0], number(t[4]) != 0.0, s)) return status;
   s.vector = s.vector && vectors(t[1], s.keys) && vectors(t[2], s.keys);
   if (!s.rows || !s.keys) return NEOX_OK;
-  const dim3 block = block_for(s.keys);
-  const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
-  const float scale = (float)number(t[3]);
-  const Stream on = (Stream)stream;
+  // a chunk a thread is the faster where all of a row is read
+  const bool one = !s.causal && s.keys <= 1024 * CHUNK;
   NEOX_BY_TYPE(
-      t[0].dtype, const T *dout = pointer<T>(t[0]), *out = pointer<T>(t[1]); T *dscores = pointer<T>(t[2]);
-      if (whole(s)) softmax_backward<T, true><<<grid, block, 0, on>>>(s, dout, out, dscores, scale);
-      else softmax_backward<T, false><<<grid, block, 0, on>>>(s, dout, out, dscores, scale));
+      t[0].dtype, const auto run = one ? launch_backward<T, 1> : launch_backward<T, CHUNKS>;
+      run(s, pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), (float)number(t[3]), (Stream)stream));
   return launched();
 }

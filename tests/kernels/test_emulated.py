@@ -122,7 +122,7 @@ PROBE = """
 #include "pointwise.h"
 template <typename Curve> void probe(const float *x, float *out, int n) {
   for (int i = 0; i < n; i++, out += 4) {
-    Curve::both(x[i], out[0], out[1]);
+    Curve::both(x[i], Curve::begin(x[i]), out[0], out[1]);
     out[2] = Curve::value(x[i]), out[3] = Curve::slope(x[i]);
   }
 }
