@@ -20,6 +20,7 @@ from neox.ops.adamw import adamw_reference_
 from neox.ops.glu import CURVES, glu_backward_reference, glu_reference
 from neox.ops.library import installed
 from neox.ops.rotary import join_reference, rotate_reference_, turn_back_reference_
+from neox.ops.scaled_sum import scaled_sum_reference
 from neox.ops.softmax import softmax_backward_reference
 from neox.ops.trial import Maker
 
@@ -126,7 +127,7 @@ def _bytes(*tensors: torch.Tensor) -> int:
 
 def cases(device: torch.device) -> Iterator[Timed]:
     make = Maker(torch.bfloat16, device)
-    families = [_norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _adamws]
+    families = [_norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _sums, _adamws]
     if installed("gemm_gelu", make(1)):
         families.append(_feed_forwards)
     for family in families:
@@ -382,6 +383,17 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 def _log_sum(logits: Tensor) -> Tensor:
     return logits.float().logsumexp(dim=-1)
+
+
+def _sums(make: Maker) -> Iterator[Timed]:
+    factor = torch.tensor(0.37, device=make.device)
+    for count in (1, 2):
+        parts = [make(50_304, 2048) for _ in range(count)]
+        yield Timed(
+            name=f"{count} parts, scaled 50304x2048", moved=_bytes(*parts, parts[0]), backward=True,
+            kernel=partial(torch.ops.neox.scaled_sum, parts, factor),
+            plain=partial(scaled_sum_reference, parts, factor),
+        )  # fmt: skip
 
 
 def _adamws(make: Maker) -> Iterator[Timed]:

@@ -12,6 +12,7 @@ from neox.ops import (
     glu,
     layer_norm,
     rotary,
+    scaled_sum,
     softmax,
 )
 from neox.ops.library import Kernel, KernelLibrary, install
@@ -19,7 +20,9 @@ from neox.ops.library import Kernel, KernelLibrary, install
 
 def all_kernels() -> dict[str, Kernel]:
     """Operation -> the function that runs its kernel, of those for every GPU."""
-    rooms = (adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, softmax)
+    rooms = (
+        adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, scaled_sum, softmax,
+    )  # fmt: skip
     return {name: kernel for room in rooms for name, kernel in room.KERNELS.items()}
 
 

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from neox.ops.chunks import chunk_rows
 from neox.ops.cross_entropy import cross_entropy_
 from neox.ops.gemm import gemm
+from neox.ops.scaled_sum import MOST, added_up, scaled_sum
 
 
 def linear_cross_entropy(
@@ -35,7 +36,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weights: torch.Tensor,
     ) -> torch.Tensor:
         of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        of_matrix: torch.Tensor | None = None
+        of_matrix: list[torch.Tensor] = []  # in parts
         losses = []
         for rows in _chunks(hidden, matrix):
             logits = gemm("forward", hidden[rows], matrix)
@@ -44,9 +45,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if of_hidden is not None:
                 gemm("dgrad", logits, matrix, out=of_hidden[rows])
             if ctx.needs_input_grad[1]:
-                of_matrix = _added(of_matrix, gemm("wgrad", logits, hidden[rows]))
+                if len(of_matrix) == MOST:
+                    of_matrix = [added_up(of_matrix)]
+                of_matrix.append(gemm("wgrad", logits, hidden[rows]))
             del logits  # before the next chunk's are made
-        ctx.save_for_backward(of_hidden, of_matrix)
+        ctx.save_for_backward(of_hidden, *of_matrix)
         ctx.dtype = matrix.dtype
         return torch.stack(losses).sum()
 
@@ -55,10 +58,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(
         ctx: Any, gradient: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
-        of_hidden, of_matrix = ctx.saved_tensors
+        of_hidden, *of_matrix = ctx.saved_tensors
         return (
-            None if of_hidden is None else _scaled(of_hidden, gradient, of_hidden.dtype),
-            None if of_matrix is None else _scaled(of_matrix, gradient, ctx.dtype),
+            None if of_hidden is None else scaled_sum([of_hidden], gradient, of_hidden.dtype),
+            scaled_sum(of_matrix, gradient, ctx.dtype) if of_matrix else None,
             None,
             None,
         )
@@ -68,16 +71,3 @@ def _chunks(hidden: torch.Tensor, matrix: torch.Tensor) -> list[slice]:
     rows = hidden.shape[0]
     size = chunk_rows(rows, matrix.shape[0], hidden.element_size())
     return [slice(at, min(at + size, rows)) for at in range(0, rows, size)]
-
-
-def _scaled(x: torch.Tensor, factor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """x times a scalar, rounded once, in one pass over memory."""
-    return torch.mul(x, factor, out=torch.empty_like(x, dtype=dtype))
-
-
-def _added(total: torch.Tensor | None, part: torch.Tensor) -> torch.Tensor:
-    """Several parts are added up in fp32, whatever their format."""
-    if total is None:
-        return part
-    wide = torch.promote_types(total.dtype, torch.float32)
-    return total.to(wide).add_(part)

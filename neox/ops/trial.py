@@ -151,7 +151,9 @@ def unaligned(tensor: torch.Tensor) -> torch.Tensor:
 def cases(device: torch.device) -> Iterator[Case]:
     for dtype in KERNEL_DTYPES:
         make = Maker(dtype, device)
-        for family in (_norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _rotaries, _joins):
+        for family in (
+            _norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _sums, _rotaries, _joins,
+        ):  # fmt: skip
             yield from family(make)
         if dtype in DTYPES and installed("gemm_gelu", make(1)):
             yield from _feed_forwards(make)
@@ -236,6 +238,15 @@ def _softmaxes(make: Maker) -> Iterator[Case]:
             yield _named("softmax", make, unaligned(scores), visible, 0.7, causal)
     yield _named("softmax", make, make(1, 1, 3, 32_768), None, 1.0, True)
     yield _named("softmax", make, make(1, 1, 2, 20_001), None, 1.0, False)
+
+
+def _sums(make: Maker) -> Iterator[Case]:
+    factor = torch.tensor(0.37, device=make.device)
+    for shape in ((5, 7), (1, 1000), (0, 8), (300, 264)):
+        for count in (1, 2, 3, 4):
+            parts = [make(*shape) for _ in range(count)]
+            yield _named("scaled_sum", make, parts, factor, gradient=False)
+        yield _named("scaled_sum", make, [unaligned(parts[0]), parts[1]], factor, gradient=False)
 
 
 def _losses(make: Maker) -> Iterator[Case]:

@@ -24,6 +24,7 @@ from neox.ops import (
     install,
     layer_norm,
     rotary,
+    scaled_sum,
     softmax,
     trial,
 )
@@ -54,6 +55,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "cross_entropy_": cross_entropy.cross_entropy_reference_,
     "shard_statistics": cross_entropy.shard_statistics_reference,
     "shard_gradient_": cross_entropy.shard_gradient_reference_,
+    "scaled_sum": scaled_sum.scaled_sum_reference,
     "adamw_": adamw.adamw_reference_,
 }
 ELEMENTS = 20_000  # of the largest case: a thread costs more here than on a GPU

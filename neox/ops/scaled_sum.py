@@ -1,0 +1,53 @@
+"""A gradient that was made in parts, before the loss told what to multiply it by."""
+
+from collections.abc import Sequence
+
+import torch
+
+from neox.ops.library import Kernel, Launch, define, installed, wide
+
+MOST = 4  # parts that are added up in one pass
+
+
+def scaled_sum(
+    parts: Sequence[torch.Tensor], factor: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """factor (one number) times the sum of the parts, added up in fp32 and rounded once."""
+    if len(parts) <= MOST and parts[0].dtype == dtype and installed("scaled_sum", *parts):
+        total: torch.Tensor = torch.ops.neox.scaled_sum(parts, factor.float())
+        return total
+    return added_up(parts).mul_(factor).to(dtype)
+
+
+def added_up(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Their sum, in fp32 whatever their format."""
+    total = wide(parts[0]).clone()
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+# --- the operation -------------------------------------------------------------------------------
+
+
+def scaled_sum_reference(parts: Sequence[torch.Tensor], factor: torch.Tensor) -> torch.Tensor:
+    return (added_up(parts) * factor).to(parts[0].dtype)
+
+
+def _fake(parts: Sequence[torch.Tensor], factor: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(parts[0], memory_format=torch.contiguous_format)
+
+
+def _kernel(launch: Launch, parts: Sequence[torch.Tensor], factor: torch.Tensor) -> torch.Tensor:
+    out = _fake(parts, factor)
+    launch("scaled_sum", factor, out, *(part.contiguous() for part in parts))
+    return out
+
+
+define(
+    "scaled_sum",
+    "(Tensor[] parts, Tensor factor) -> Tensor",
+    reference=scaled_sum_reference,
+    fake=_fake,
+)
+KERNELS: dict[str, Kernel] = {"scaled_sum": _kernel}
