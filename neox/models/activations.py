@@ -6,7 +6,7 @@ counts with it.
 """
 
 from neox.models.spec import ModelSpec
-from neox.ops.chunks import ROWS_AT_ONCE, chunk_rows, fp32_copies
+from neox.ops.chunks import PARTS_AT_ONCE, ROWS_AT_ONCE, chunk_rows, fp32_copies
 
 STATISTICS = 8  # mean and 1 / deviation of a norm, fp32
 
@@ -44,7 +44,8 @@ def loss_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> f
 
 
 def head_gradient_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> float:
-    """Of the output matrix, from the loss on: in fp32 where several chunks add to it."""
+    """Of the output matrix, from the loss on: a part of each chunk, or their sum so far in fp32."""
     vocab = spec.vocab_size // tensor
-    whole = chunk_rows(tokens, vocab, element) == tokens
-    return float((element if whole else 4) * vocab * spec.hidden_size)
+    parts = -(-tokens // chunk_rows(tokens, vocab, element))
+    each = element * min(parts, PARTS_AT_ONCE) + (4 if parts > PARTS_AT_ONCE else 0)
+    return float(each * vocab * spec.hidden_size)

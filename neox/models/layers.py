@@ -13,6 +13,7 @@ from torch import nn
 from neox.models.cache import KeyValueCache
 from neox.models.spec import ModelSpec
 from neox.ops.attention import attention
+from neox.ops.embedding import embedding
 from neox.ops.feed_forward import feed_forward, kernel_fits
 from neox.ops.fp8 import MULTIPLE, Recipe, fp8_linear
 from neox.ops.gelu import bias_gelu
@@ -61,6 +62,9 @@ class Embedding(nn.Embedding):
 
     def reset_parameters(self) -> None:
         """Nothing: see the module's docstring."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return embedding(tokens, self.weight)
 
 
 class LayerNorm(nn.Module):

@@ -127,7 +127,18 @@ def _bytes(*tensors: torch.Tensor) -> int:
 
 def cases(device: torch.device) -> Iterator[Timed]:
     make = Maker(torch.bfloat16, device)
-    families = [_norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _sums, _adamws]
+    families = [
+        _norms,
+        _gelus,
+        _glus,
+        _dropouts,
+        _softmaxes,
+        _heads,
+        _losses,
+        _sums,
+        _embeddings,
+        _adamws,
+    ]
     if installed("gemm_gelu", make(1)):
         families.append(_feed_forwards)
     for family in families:
@@ -393,6 +404,21 @@ def _sums(make: Maker) -> Iterator[Timed]:
             name=f"{count} parts, scaled 50304x2048", moved=_bytes(*parts, parts[0]), backward=True,
             kernel=partial(torch.ops.neox.scaled_sum, parts, factor),
             plain=partial(scaled_sum_reference, parts, factor),
+        )  # fmt: skip
+
+
+def _embeddings(make: Maker) -> Iterator[Timed]:
+    dy, words, fp32 = make(32_768, 2048), 50_304, torch.float32
+    some = make.below(words, 32_768)
+    # as often as words of a language: a twentieth of all places is one word's
+    common = (words ** make(32_768, dtype=fp32).sigmoid() - 1).long()
+    for name, tokens in (("random", some), ("common", common)):
+        ascending, place = tokens.sort()
+        yield Timed(
+            name=f"embedding back, {name} words", backward=True,
+            moved=_bytes(dy) + words * dy.shape[1] * dy.element_size(),
+            kernel=partial(torch.ops.neox.embedding_backward, dy, ascending, place, words),
+            plain=partial(torch.ops.aten.embedding_dense_backward, dy, tokens, words, -1, False),
         )  # fmt: skip
 
 

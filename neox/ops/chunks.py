@@ -1,6 +1,7 @@
 """How the rows of the logits are cut; without torch, because the plan counts with it."""
 
 LOGITS_BYTES = 2 << 30  # of one chunk, in the number format of the hidden states
+PARTS_AT_ONCE = 4  # of the matrix's gradient, one of each chunk, that are added up in one pass
 ROWS_AT_ONCE = 1024  # of a chunk, in the plain arithmetic, which needs copies in fp32
 
 

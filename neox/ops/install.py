@@ -6,6 +6,7 @@ from neox.ops import (
     adamw,
     cross_entropy,
     dropout,
+    embedding,
     feed_forward,
     fp8,
     gelu,
@@ -21,7 +22,8 @@ from neox.ops.library import Kernel, KernelLibrary, install
 def all_kernels() -> dict[str, Kernel]:
     """Operation -> the function that runs its kernel, of those for every GPU."""
     rooms = (
-        adamw, cross_entropy, dropout, fp8, gelu, glu, layer_norm, rotary, scaled_sum, softmax,
+        adamw, cross_entropy, dropout, embedding, fp8, gelu, glu, layer_norm, rotary, scaled_sum,
+        softmax,
     )  # fmt: skip
     return {name: kernel for room in rooms for name, kernel in room.KERNELS.items()}
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from neox.ops.chunks import chunk_rows
+from neox.ops.chunks import PARTS_AT_ONCE, chunk_rows
 from neox.ops.cross_entropy import cross_entropy_
 from neox.ops.gemm import gemm
-from neox.ops.scaled_sum import MOST, added_up, scaled_sum
+from neox.ops.scaled_sum import added_up, scaled_sum
 
 
 def linear_cross_entropy(
@@ -45,7 +45,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if of_hidden is not None:
                 gemm("dgrad", logits, matrix, out=of_hidden[rows])
             if ctx.needs_input_grad[1]:
-                if len(of_matrix) == MOST:
+                if len(of_matrix) == PARTS_AT_ONCE:
                     of_matrix = [added_up(of_matrix)]
                 of_matrix.append(gemm("wgrad", logits, hidden[rows]))
             del logits  # before the next chunk's are made

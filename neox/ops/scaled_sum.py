@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import torch
 
+from neox.ops.chunks import PARTS_AT_ONCE
 from neox.ops.library import Kernel, Launch, define, installed, wide
-
-MOST = 4  # parts that are added up in one pass
 
 
 def scaled_sum(
     parts: Sequence[torch.Tensor], factor: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor:
     """factor (one number) times the sum of the parts, added up in fp32 and rounded once."""
-    if len(parts) <= MOST and parts[0].dtype == dtype and installed("scaled_sum", *parts):
+    if len(parts) <= PARTS_AT_ONCE and parts[0].dtype == dtype and installed("scaled_sum", *parts):
         total: torch.Tensor = torch.ops.neox.scaled_sum(parts, factor.float())
         return total
     return added_up(parts).mul_(factor).to(dtype)

@@ -152,7 +152,8 @@ def cases(device: torch.device) -> Iterator[Case]:
     for dtype in KERNEL_DTYPES:
         make = Maker(dtype, device)
         for family in (
-            _norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _sums, _rotaries, _joins,
+            _norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _sums, _embeddings, _rotaries,
+            _joins,
         ):  # fmt: skip
             yield from family(make)
         if dtype in DTYPES and installed("gemm_gelu", make(1)):
@@ -247,6 +248,16 @@ def _sums(make: Maker) -> Iterator[Case]:
             parts = [make(*shape) for _ in range(count)]
             yield _named("scaled_sum", make, parts, factor, gradient=False)
         yield _named("scaled_sum", make, [unaligned(parts[0]), parts[1]], factor, gradient=False)
+
+
+def _embeddings(make: Maker) -> Iterator[Case]:
+    for rows, size, words in (
+        (5, 7, 3), (1, 8, 4), (0, 16, 5), (200, 264, 3), (130, 96, 1000), (100, 12, 1),
+        (77, 2056, 2),
+    ):  # fmt: skip
+        for dy in (make(rows, size), unaligned(make(rows, size))):
+            ascending, place = make.below(words, rows).sort()
+            yield _named("embedding_backward", make, dy, ascending, place, words, gradient=False)
 
 
 def _losses(make: Maker) -> Iterator[Case]:

@@ -17,7 +17,8 @@ from neox.submit.runner import SystemRunner
 KERNELS = (
     "norm", "norm_backward", "rotary", "join_heads", "bias_gelu", "bias_gelu_backward", "glu",
     "glu_backward", "dropout_add", "dropout_add_backward", "softmax", "softmax_backward",
-    "cross_entropy", "cross_entropy_statistics", "cross_entropy_gradient", "scaled_sum", "adamw",
+    "cross_entropy", "cross_entropy_statistics", "cross_entropy_gradient", "scaled_sum",
+    "embedding_backward", "adamw",
 )  # fmt: skip
 ON_HOPPER = ("gemm_gelu", "gemm_gelu_backward")
 

@@ -19,6 +19,7 @@ from neox.ops import (
     adamw,
     cross_entropy,
     dropout,
+    embedding,
     gelu,
     glu,
     install,
@@ -55,6 +56,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "cross_entropy_": cross_entropy.cross_entropy_reference_,
     "shard_statistics": cross_entropy.shard_statistics_reference,
     "shard_gradient_": cross_entropy.shard_gradient_reference_,
+    "embedding_backward": embedding.embedding_backward_reference,
     "scaled_sum": scaled_sum.scaled_sum_reference,
     "adamw_": adamw.adamw_reference_,
 }
