@@ -8,14 +8,13 @@
 namespace {
 
 constexpr int PIECE = 32, AT_ONCE = 8; // tokens
-constexpr int ROWS = 16;                // of the table, that a block looks for
+constexpr int ROWS = 128;               // of the table, that a block looks for
 constexpr int THREADS = 256;
 
 struct Sorted {
   const int64_t *token, *place; // ascending; where it stood
   int64_t count;
 
-  __device__ int64_t first() const { return (int64_t)blockIdx.x * PIECE; }
   __device__ int64_t end(int64_t first) const { return first + PIECE < count ? first + PIECE : count; }
   __device__ bool has(int64_t looked_for) const {
     int64_t low = 0, high = count;
@@ -46,8 +45,7 @@ template <typename T> struct Table {
 
 template <typename T> __device__ void clear_absent(const Sorted &s, const Table<T> &table, int64_t first) {
   __shared__ bool absent[ROWS];
-  const int64_t mine = first + threadIdx.x;
-  if (threadIdx.x < ROWS) absent[threadIdx.x] = mine < table.rows && !s.has(mine);
+  for (int i = threadIdx.x; i < ROWS; i += blockDim.x) absent[i] = first + i < table.rows && !s.has(first + i);
   __syncthreads();
   const int at = column();
   if (at >= table.size) return;
@@ -59,15 +57,15 @@ template <typename T> __device__ void clear_absent(const Sorted &s, const Table<
 
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    add_runs(Sorted s, const T *dy, Table<T> table, float *parts, int pieces) {
-  if ((int)blockIdx.x >= pieces) {
-    clear_absent(s, table, ((int64_t)blockIdx.x - pieces) * ROWS);
+    add_runs(Sorted s, const T *dy, Table<T> table, float *parts, int clearing) {
+  if ((int)blockIdx.x < clearing) { // the first, because they take longest
+    clear_absent(s, table, (int64_t)blockIdx.x * ROWS);
     return;
   }
   const int at = column(), size = table.size;
   const bool vector = table.vector;
   if (at >= size) return;
-  const int64_t first = s.first(), end = s.end(first);
+  const int64_t first = (int64_t)(blockIdx.x - clearing) * PIECE, end = s.end(first);
   float sum[CHUNK] = {};
   bool from_before = s.goes_on(first);
   for (int64_t i = first; i < end; i += AT_ONCE) {
@@ -99,7 +97,7 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS)
     add_parts(Sorted s, float *parts, Table<T> table) {
   const int at = column(), size = table.size;
-  const int64_t first = s.first(), token = s.token[s.end(first) - 1];
+  const int64_t first = (int64_t)blockIdx.x * PIECE, token = s.token[s.end(first) - 1];
   if (at >= size || !s.goes_on(s.end(first))) return;
   if (s.token[first] == token && s.goes_on(first)) return; // it began before
   float sum[CHUNK];
@@ -137,12 +135,13 @@ NEOX_API int neox_embedding_backward(const neox_tensor *t, int n, void *scratch,
   const bool vector = vectors(t[0], size) && vectors(t[3], size);
   const int threads = (int)(chunks < THREADS ? ceil_div(chunks, WARP) * WARP : THREADS);
   const unsigned across = (unsigned)ceil_div(chunks, threads);
-  const dim3 grid((unsigned)(pieces + ceil_div(t[3].size[0], ROWS)), across), of_pieces((unsigned)pieces, across);
+  const int clearing = (int)ceil_div(t[3].size[0], ROWS);
+  const dim3 grid((unsigned)(clearing + pieces), across), of_pieces((unsigned)pieces, across);
   float *const parts = (float *)scratch;
   const auto run = [&](auto type) {
     using T = decltype(type);
     const Table<T> table = {pointer<T>(t[3]), t[3].size[0], (int)size, vector};
-    add_runs<T><<<grid, threads, 0, (Stream)stream>>>(s, pointer<T>(t[0]), table, parts, (int)pieces);
+    add_runs<T><<<grid, threads, 0, (Stream)stream>>>(s, pointer<T>(t[0]), table, parts, clearing);
     if (pieces) add_parts<T><<<of_pieces, threads, 0, (Stream)stream>>>(s, parts, table);
   };
   NEOX_BY_TYPE(t[0].dtype, run(T()));
