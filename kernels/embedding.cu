@@ -2,31 +2,47 @@
 // The tokens come sorted. A block takes a piece of them, adds up its runs of equal tokens, and writes
 // those that lie within; of runs that go on in another piece it leaves its part, and the block in which
 // such a run begins adds the parts up. So the order is always the same, and a token that stands in a
-// twentieth of all places keeps nobody waiting. Other blocks look for rows whose token stood nowhere.
+// twentieth of all places keeps nobody waiting. Other blocks clear the rows whose token stood nowhere.
 #include "arguments.h"
 
 namespace {
 
-constexpr int PIECE = 32, AT_ONCE = 8; // tokens
-constexpr int ROWS = 128;               // of the table, that a block looks for
+constexpr int PIECE = 32, AT_ONCE = 4; // tokens
+constexpr int ROWS = 128;              // of the table, that a block looks for
+constexpr int PARTS_AT_ONCE = 8;
 constexpr int THREADS = 256;
 
 struct Sorted {
   const int64_t *token, *place; // ascending; where it stood
   int64_t count;
 
-  __device__ int64_t end(int64_t first) const { return first + PIECE < count ? first + PIECE : count; }
-  __device__ bool has(int64_t looked_for) const {
+  // How many tokens are smaller.
+  __device__ int64_t before(int64_t looked_for) const {
     int64_t low = 0, high = count;
     while (low < high) {
       const int64_t middle = (low + high) / 2;
       if (token[middle] < looked_for) low = middle + 1;
       else high = middle;
     }
-    return low < count && token[low] == looked_for;
+    return low;
+  }
+  __device__ bool has(int64_t looked_for) const {
+    const int64_t at = before(looked_for);
+    return at < count && token[at] == looked_for;
   }
   // Does the run of place i - 1 go on at i?
   __device__ bool goes_on(int64_t i) const { return i > 0 && i < count && token[i - 1] == token[i]; }
+};
+
+template <typename T> struct Table {
+  T *out;
+  int64_t rows;
+  int size;
+  bool vector;
+
+  __device__ void put(int64_t row, int at, const float (&from)[CHUNK]) const {
+    store(out + row * size, at, size, vector, from);
+  }
 };
 
 __device__ __forceinline__ int column() { return (blockIdx.y * blockDim.x + threadIdx.x) * CHUNK; }
@@ -35,13 +51,6 @@ __device__ __forceinline__ int column() { return (blockIdx.y * blockDim.x + thre
 __device__ __forceinline__ float *part(float *parts, int64_t piece, bool beginning, int size) {
   return parts + (2 * piece + beginning) * size;
 }
-
-template <typename T> struct Table {
-  T *out;
-  int64_t rows;
-  int size;
-  bool vector;
-};
 
 template <typename T> __device__ void clear_absent(const Sorted &s, const Table<T> &table, int64_t first) {
   __shared__ bool absent[ROWS];
@@ -52,40 +61,60 @@ template <typename T> __device__ void clear_absent(const Sorted &s, const Table<
   const float zeros[CHUNK] = {};
 #pragma unroll 1
   for (int i = 0; i < ROWS; i++)
-    if (absent[i]) store(table.out + (first + i) * table.size, at, table.size, table.vector, zeros);
+    if (absent[i]) table.put(first + i, at, zeros);
 }
 
-template <typename T>
-__global__ void __launch_bounds__(THREADS)
-    add_runs(Sorted s, const T *dy, Table<T> table, float *parts, int clearing) {
-  if ((int)blockIdx.x < clearing) { // the first, because they take longest
-    clear_absent(s, table, (int64_t)blockIdx.x * ROWS);
-    return;
+// The tokens of a piece, for all threads of the block.
+struct Piece {
+  int64_t token[PIECE], place[PIECE];
+  bool goes_on[PIECE + 1]; // does the run of the token before go on here?
+
+  __device__ void read(const Sorted &s, int64_t first) {
+    for (int i = threadIdx.x; i <= PIECE; i += blockDim.x) {
+      goes_on[i] = s.goes_on(first + i);
+      if (i < PIECE && first + i < s.count) token[i] = s.token[first + i], place[i] = s.place[first + i];
+    }
+    __syncthreads();
   }
-  const int at = column(), size = table.size;
-  const bool vector = table.vector;
-  if (at >= size) return;
-  const int64_t first = (int64_t)(blockIdx.x - clearing) * PIECE, end = s.end(first);
-  float sum[CHUNK] = {};
-  bool from_before = s.goes_on(first);
-  for (int64_t i = first; i < end; i += AT_ONCE) {
-    Packed<T> row[AT_ONCE];
+};
+
+template <typename T> struct Flight { // of rows of the gradient
+  Packed<T> row[AT_ONCE];
+
+  __device__ __forceinline__ void ask(const Piece &piece, int from, int end, const T *dy, int at, const Table<T> &table) {
 #pragma unroll
     for (int j = 0; j < AT_ONCE; j++)
-      if (i + j < end) row[j] = fetch(dy + s.place[i + j] * size, at, size, vector);
+      if (from + j < end) row[j] = fetch(dy + piece.place[from + j] * table.size, at, table.size, table.vector);
+  }
+};
+
+template <typename T>
+__device__ void add_piece(const Sorted &s, const T *dy, const Table<T> &table, float *parts, int64_t number) {
+  __shared__ Piece piece;
+  const int64_t first = number * PIECE;
+  piece.read(s, first);
+  const int at = column(), size = table.size, end = (int)(s.count - first < PIECE ? s.count - first : PIECE);
+  if (at >= size) return;
+  bool from_before = piece.goes_on[0];
+  float sum[CHUNK] = {};
+  Flight<T> next;
+  next.ask(piece, 0, end, dy, at, table);
+#pragma unroll 1
+  for (int i = 0; i < end; i += AT_ONCE) {
+    const Flight<T> now = next;
+    next.ask(piece, i + AT_ONCE, end, dy, at, table);
 #pragma unroll
     for (int j = 0; j < AT_ONCE; j++) {
-      const int64_t here = i + j;
-      if (here >= end) break;
+      const int here = i + j;
+      if (here >= end) continue;
       float wide[CHUNK];
-      widen(wide, row[j]);
+      widen(wide, now.row[j]);
 #pragma unroll
       for (int k = 0; k < CHUNK; k++) sum[k] += wide[k];
-      const bool goes_on = s.goes_on(here + 1);
+      const bool goes_on = piece.goes_on[here + 1];
       if (goes_on && here + 1 < end) continue;
-      if (from_before || goes_on)
-        store(part(parts, first / PIECE, !from_before, size), at, size, size % 4 == 0, sum);
-      else store(table.out + s.token[here] * size, at, size, vector, sum);
+      if (from_before || goes_on) store(part(parts, number, !from_before, size), at, size, size % 4 == 0, sum);
+      else table.put(piece.token[here], at, sum);
       from_before = false;
 #pragma unroll
       for (int k = 0; k < CHUNK; k++) sum[k] = 0.0f;
@@ -93,22 +122,40 @@ __global__ void __launch_bounds__(THREADS)
   }
 }
 
+// Blocks that clear stand evenly among those that add: they wait more, and move less.
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    add_parts(Sorted s, float *parts, Table<T> table) {
+    add_runs(Sorted s, const T *dy, Table<T> table, float *parts, int64_t clearing) {
+  const int64_t before = blockIdx.x * clearing / gridDim.x;
+  if ((blockIdx.x + 1) * clearing / gridDim.x > before) clear_absent(s, table, before * ROWS);
+  else add_piece(s, dy, table, parts, blockIdx.x - before);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS) add_parts(Sorted s, float *parts, Table<T> table) {
   const int at = column(), size = table.size;
-  const int64_t first = (int64_t)blockIdx.x * PIECE, token = s.token[s.end(first) - 1];
-  if (at >= size || !s.goes_on(s.end(first))) return;
+  const int64_t first = (int64_t)blockIdx.x * PIECE, next = first + PIECE;
+  if (at >= size || !s.goes_on(next)) return;
+  const int64_t token = s.token[next];
   if (s.token[first] == token && s.goes_on(first)) return; // it began before
+  const int64_t last = (s.before(token + 1) - 1) / PIECE;
   float sum[CHUNK];
-  load(sum, part(parts, first / PIECE, true, size), at, size, size % 4 == 0);
-  for (int64_t next = first + PIECE; s.goes_on(next) && s.token[next] == token; next += PIECE) {
-    float more[CHUNK];
-    load(more, part(parts, next / PIECE, false, size), at, size, size % 4 == 0);
+  load(sum, part(parts, blockIdx.x, true, size), at, size, size % 4 == 0);
+  for (int64_t i = (int64_t)blockIdx.x + 1; i <= last; i += PARTS_AT_ONCE) {
+    Packed<float> more[PARTS_AT_ONCE];
 #pragma unroll
-    for (int k = 0; k < CHUNK; k++) sum[k] += more[k];
+    for (int j = 0; j < PARTS_AT_ONCE; j++)
+      if (i + j <= last) more[j] = fetch(part(parts, i + j, false, size), at, size, size % 4 == 0);
+#pragma unroll
+    for (int j = 0; j < PARTS_AT_ONCE; j++) {
+      if (i + j > last) continue;
+      float wide[CHUNK];
+      widen(wide, more[j]);
+#pragma unroll
+      for (int k = 0; k < CHUNK; k++) sum[k] += wide[k];
+    }
   }
-  store(table.out + token * size, at, size, table.vector, sum);
+  table.put(token, at, sum);
 }
 
 int64_t pieces_of(const neox_tensor &tokens) { return ceil_div(tokens.size[0], PIECE); }
@@ -135,7 +182,7 @@ NEOX_API int neox_embedding_backward(const neox_tensor *t, int n, void *scratch,
   const bool vector = vectors(t[0], size) && vectors(t[3], size);
   const int threads = (int)(chunks < THREADS ? ceil_div(chunks, WARP) * WARP : THREADS);
   const unsigned across = (unsigned)ceil_div(chunks, threads);
-  const int clearing = (int)ceil_div(t[3].size[0], ROWS);
+  const int64_t clearing = ceil_div(t[3].size[0], ROWS);
   const dim3 grid((unsigned)(clearing + pieces), across), of_pieces((unsigned)pieces, across);
   float *const parts = (float *)scratch;
   const auto run = [&](auto type) {

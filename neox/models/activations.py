@@ -44,8 +44,12 @@ def loss_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> f
 
 
 def head_gradient_bytes(spec: ModelSpec, tokens: int, element: int, tensor: int = 1) -> float:
-    """Of the output matrix, from the loss on: a part of each chunk, or their sum so far in fp32."""
+    """Of the output matrix, from the loss on: a part of each chunk, or their sum so far in fp32.
+
+    The last part is made when the copies of `loss_bytes` are gone, which are larger.
+    """
     vocab = spec.vocab_size // tensor
     parts = -(-tokens // chunk_rows(tokens, vocab, element))
-    each = element * min(parts, PARTS_AT_ONCE) + (4 if parts > PARTS_AT_ONCE else 0)
-    return float(each * vocab * spec.hidden_size)
+    if parts <= PARTS_AT_ONCE:
+        return float(element * max(1, parts - 1) * vocab * spec.hidden_size)
+    return float((4 + element * (PARTS_AT_ONCE - 1)) * vocab * spec.hidden_size)
