@@ -19,6 +19,7 @@ enum neox_dtype {
   NEOX_I64 = 4,
   NEOX_BOOL = 5,
   NEOX_U8 = 7,
+  NEOX_F64 = 8,
   NEOX_HOST = 6, // `data` points to one double in host memory, read before the call returns
 };
 

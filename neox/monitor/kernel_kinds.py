@@ -24,7 +24,7 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("communication", r"nccl|rccl|AllReduce|AllGather|ReduceScatter"),
     ("matrix products", r"gemm_gelu"),  # and their activation
     ("attention", r"sdpa|flash|fmha|attention|attn|compute_dot_do_o|convert_dq_to"),
-    ("optimizer", r"adam|FusedOptimizer|multi_tensor_apply|lamb|sgd"),
+    ("optimizer", r"adam|add_squares|add_partial|FusedOptimizer|multi_tensor_apply|lamb|sgd"),
     ("loss", r"cross_entropy|scaled_sum|::whole<|shard_(statistics|gradient)|nll_loss|log_softmax"),
     ("norms", r"norm_(forward|backward)|layer_?norm|rms_?norm|GammaBeta"),
     ("activation", r"gelu|silu|glu<|bias_act"),

@@ -23,6 +23,7 @@ from neox.ops.library import installed
 from neox.ops.rotary import join_reference, rotate_reference_, turn_back_reference_
 from neox.ops.scaled_sum import scaled_sum_reference
 from neox.ops.softmax import softmax_backward_reference
+from neox.ops.squared_norm import squared_norm_reference
 from neox.ops.trial import Maker
 
 FORWARD_SHARE, BACKWARD_SHARE = 0.9, 0.8
@@ -129,17 +130,9 @@ def _bytes(*tensors: torch.Tensor) -> int:
 def cases(device: torch.device) -> Iterator[Timed]:
     make = Maker(torch.bfloat16, device)
     families = [
-        _norms,
-        _gelus,
-        _glus,
-        _dropouts,
-        _softmaxes,
-        _heads,
-        _losses,
-        _sums,
-        _embeddings,
+        _norms, _gelus, _glus, _dropouts, _softmaxes, _heads, _losses, _sums, _embeddings, _squares,
         _adamws,
-    ]
+    ]  # fmt: skip
     if installed("gemm_gelu", make(1)):
         families.append(_feed_forwards)
     for family in families:
@@ -421,6 +414,16 @@ def _embeddings(make: Maker) -> Iterator[Timed]:
             kernel=partial(torch.ops.neox.embedding_backward, dy, ascending, place, words),
             plain=partial(torch.ops.aten.embedding_dense_backward, dy, tokens, words, -1, False),
         )  # fmt: skip
+
+
+def _squares(make: Maker) -> Iterator[Timed]:
+    gradients = [make(size << 20) for size in (100, *(3, 1, 4, 4) * 24)]
+    reference: Callable[..., object] = squared_norm_reference
+    yield Timed(
+        name="squared norm of 388 M", moved=_bytes(*gradients),
+        kernel=partial(torch.ops.neox.squared_norm, gradients),
+        plain=partial(reference, gradients),
+    )  # fmt: skip
 
 
 def _adamws(make: Maker) -> Iterator[Timed]:

@@ -15,6 +15,7 @@ from neox.ops import (
     rotary,
     scaled_sum,
     softmax,
+    squared_norm,
 )
 from neox.ops.library import Kernel, KernelLibrary, install
 
@@ -23,7 +24,7 @@ def all_kernels() -> dict[str, Kernel]:
     """Operation -> the function that runs its kernel, of those for every GPU."""
     rooms = (
         adamw, cross_entropy, dropout, embedding, fp8, gelu, glu, layer_norm, rotary, scaled_sum,
-        softmax,
+        softmax, squared_norm,
     )  # fmt: skip
     return {name: kernel for room in rooms for name, kernel in room.KERNELS.items()}
 

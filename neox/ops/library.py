@@ -25,6 +25,7 @@ _CODES = {
     torch.int64: 4,
     torch.bool: 5,
     torch.uint8: 7,
+    torch.float64: 8,
 }
 _TENSOR = struct.Struct(f"Pii{DIMS}q{DIMS}q")  # neox_tensor of kernels/neox.h
 _NOTHING = (0,) * DIMS

@@ -153,7 +153,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         make = Maker(dtype, device)
         for family in (
             _norms, _gelus, _glus, _dropouts, _softmaxes, _losses, _sums, _embeddings, _rotaries,
-            _joins,
+            _joins, _squares,
         ):  # fmt: skip
             yield from family(make)
         if dtype in DTYPES and installed("gemm_gelu", make(1)):
@@ -258,6 +258,16 @@ def _embeddings(make: Maker) -> Iterator[Case]:
         for dy in (make(rows, size), unaligned(make(rows, size))):
             ascending, place = make.below(words, rows).sort()
             yield _named("embedding_backward", make, dy, ascending, place, words, gradient=False)
+
+
+def _squares(make: Maker) -> Iterator[Case]:
+    parts = [make(*shape) for shape in ((5, 7), (1,), (0, 8), (300, 264), (16_384,))]
+    yield _named("squared_norm", make, parts, gradient=False)
+    yield _named("squared_norm", make, [unaligned(parts[3])], gradient=False)
+    yield _named("squared_norm", make, [make(33) for _ in range(300)], gradient=False)
+    if make.dtype != torch.float16:  # squares beyond what fp32 holds, and below
+        for size in (1e25, 1e-25):
+            yield _named("squared_norm", make, [parts[3] * size], gradient=False)
 
 
 def _losses(make: Maker) -> Iterator[Case]:

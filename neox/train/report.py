@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from neox.ops import squared_norm as norm
 from neox.ops.ranges import span
 from neox.parallel.mesh import Mesh
 from neox.train.optimizers import Optimizer
@@ -45,8 +46,7 @@ def squared_norm(tensors: Sequence[torch.Tensor], device: torch.device) -> torch
     """Sum of squares, accumulated in fp64."""
     if not tensors:
         return torch.zeros((), dtype=torch.float64, device=device)
-    norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float64)
-    return torch.stack(norms).square().sum()
+    return norm.squared_norm(tensors)
 
 
 def gradient_factor(result: StepResult, *, clip: float, loss_scale: float) -> torch.Tensor:

@@ -18,7 +18,7 @@ KERNELS = (
     "norm", "norm_backward", "rotary", "join_heads", "bias_gelu", "bias_gelu_backward", "glu",
     "glu_backward", "dropout_add", "dropout_add_backward", "softmax", "softmax_backward",
     "cross_entropy", "cross_entropy_statistics", "cross_entropy_gradient", "scaled_sum",
-    "embedding_backward", "adamw",
+    "embedding_backward", "squared_norm", "adamw",
 )  # fmt: skip
 ON_HOPPER = ("gemm_gelu", "gemm_gelu_backward")
 

@@ -27,6 +27,7 @@ from neox.ops import (
     rotary,
     scaled_sum,
     softmax,
+    squared_norm,
     trial,
 )
 from neox.ops.library import Argument, pack
@@ -56,6 +57,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "cross_entropy_": cross_entropy.cross_entropy_reference_,
     "shard_statistics": cross_entropy.shard_statistics_reference,
     "shard_gradient_": cross_entropy.shard_gradient_reference_,
+    "squared_norm": squared_norm.squared_norm_reference,
     "embedding_backward": embedding.embedding_backward_reference,
     "scaled_sum": scaled_sum.scaled_sum_reference,
     "adamw_": adamw.adamw_reference_,
