@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from neox.ops.chunks import PARTS_AT_ONCE
-from neox.ops.library import Kernel, Launch, define, installed, wide
+from neox.ops.library import Kernel, Launch, define, installed
 
 
 def scaled_sum(
@@ -15,12 +15,13 @@ def scaled_sum(
     if len(parts) <= PARTS_AT_ONCE and parts[0].dtype == dtype and installed("scaled_sum", *parts):
         total: torch.Tensor = torch.ops.neox.scaled_sum(parts, factor.float())
         return total
-    return added_up(parts).mul_(factor).to(dtype)
+    total = parts[0] if len(parts) == 1 else added_up(parts)
+    return torch.mul(total, factor, out=torch.empty_like(total, dtype=dtype))
 
 
 def added_up(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """Their sum, in fp32 whatever their format."""
-    total = wide(parts[0]).clone()
+    total = parts[0].to(torch.promote_types(parts[0].dtype, torch.float32), copy=True)
     for part in parts[1:]:
         total += part
     return total
