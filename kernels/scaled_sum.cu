@@ -5,14 +5,14 @@
 namespace {
 
 constexpr int MOST = 4; // parts
-constexpr int THREADS = 256, RESIDENT = 8;
+constexpr int THREADS = 256;
 
 template <typename T> struct Parts {
   const T *part[MOST];
 };
 
 template <typename T, int N, bool WHOLE> // as of `fetch`
-__global__ void __launch_bounds__(THREADS, RESIDENT)
+__global__ void __launch_bounds__(THREADS)
     scaled_sum(const __grid_constant__ Parts<T> parts, const float *factor, T *out, int64_t size, bool vector) {
   const int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * CHUNK;
   if (at >= size) return;
