@@ -178,6 +178,29 @@ def test_loss_of_many(make: trial.Maker) -> None:
     alike(logits[-3:], short)
 
 
+def test_sums_of_many(make: trial.Maker) -> None:
+    x = large(make, MORE_THAN_INT32 // 4096, 4096)
+    total = ops.scaled_sum([x, x], torch.tensor(0.5, device=make.device))
+    assert torch.equal(total, x)  # halves of doubles are exact
+    expected = torch.stack([part.double().square().sum() for part in x.split(8192)]).sum()
+    torch.testing.assert_close(ops.squared_norm([x]), expected, rtol=1e-7, atol=0)
+
+
+def test_embedding_of_many(make: trial.Maker) -> None:
+    dy = large(make, MORE_THAN_INT32 // 4096, 4096)
+    place = torch.arange(len(dy), device=make.device)
+    table = ops.embedding_backward(dy, place // 2, place, len(dy) // 2 + 1)
+    assert len(dy) % 2 == 1  # so that the last token stands once
+    alike(table[-1:], dy[-1:])
+    alike(table[-2], dy[-3:-1].float().sum(dim=0).to(dy.dtype))
+    del table
+    last = len(dy) - 1
+    table = ops.embedding_backward(dy[:2], place[[3, last]], place[[1, 0]], len(dy))
+    assert torch.equal(table[[3, last]], dy[[1, 0]])
+    assert not table[:3].any()
+    assert not table[4:last].any()
+
+
 def test_heads_of_many(make: trial.Maker) -> None:
     tokens = MORE_THAN_INT32 // (16 * 3 * 128) + 1
     mixed = large(make, 1, tokens, 16, 3, 128)
