@@ -51,8 +51,8 @@ template <typename T> __device__ __forceinline__ void put_if(bool there, T *to, 
 }
 
 // Quotients and exponentials come late, and a warp has little company on its scheduler: those of the next
-// run are asked for before this run's are needed. Each instruction counts, too: the products read and
-// write the registers all the while.
+// run are asked for before this run's are needed. Each instruction counts, too: what finishes a tile is
+// not hidden from the product (docs/log.md).
 template <typename T, typename Curve> struct Begun {
   float x[CHUNK];
   typename Curve::Begun begun[CHUNK];
