@@ -1,7 +1,7 @@
 // AdamW (Loshchilov and Hutter 2019) over many tensors at once: fp32 weights and moments (moments in
 // bf16 where asked), gradients in any format, and the copy that the model computes with. Learning
 // rate, step, gradient factor and verdict stand on the device, so that a CUDA graph replays right.
-#include "arguments.h"
+#include "batch.h"
 
 namespace {
 
@@ -16,32 +16,16 @@ struct Tensor {
   int64_t size;
 };
 
-struct Batch {
-  Tensor tensor[AT_ONCE];
-  int first_block[AT_ONCE + 1];
-  int count;
-};
-
 struct Scalars {
   const float *rate, *step, *factor, *bad;
   float beta1, beta2, log_beta1, log_beta2, epsilon, decay;
   bool decoupled;
 };
 
-__device__ __forceinline__ int tensor_of(const Batch &batch, int block) {
-  int low = 0, high = batch.count; // first_block[low] <= block < first_block[high]
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    if (batch.first_block[middle] <= block) low = middle;
-    else high = middle;
-  }
-  return low;
-}
-
 template <typename Low, typename Grad, typename Moment>
-__global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch batch, Scalars s) {
-  const int which = tensor_of(batch, blockIdx.x);
-  const Tensor &t = batch.tensor[which];
+__global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch<Tensor, AT_ONCE> batch, Scalars s) {
+  const int which = batch.holder(blockIdx.x);
+  const Tensor &t = batch.item[which];
   const int64_t base = (int64_t)(blockIdx.x - batch.first_block[which]) * PER_BLOCK;
   const int size = (int)(t.size - base < PER_BLOCK ? t.size - base : PER_BLOCK);
   float *master = t.master + base;
@@ -80,23 +64,14 @@ __global__ void __launch_bounds__(THREADS) adamw(const __grid_constant__ Batch b
 
 template <typename Low, typename Grad, typename Moment>
 int launch(const neox_tensor *t, int count, const Scalars &scalars, Stream stream) {
-  for (int from = 0; from < count; from += AT_ONCE) {
-    Batch batch = {};
-    int blocks = 0;
-    for (int i = from; i < count && i < from + AT_ONCE; i++) {
-      const neox_tensor *five = t + 5 * i;
-      batch.tensor[batch.count] = {pointer<float>(five[0]), pointer<void>(five[1]),
-                                   pointer<void>(five[3]), pointer<void>(five[4]),
-                                   pointer<void>(five[2]), elements(five[0])};
-      batch.first_block[batch.count++] = blocks;
-      blocks += (int)ceil_div(elements(five[0]), PER_BLOCK);
-    }
-    batch.first_block[batch.count] = blocks;
-    if (!blocks) continue;
+  const auto tensor = [&](int i) {
+    const neox_tensor *five = t + 5 * i;
+    return Tensor{pointer<float>(five[0]), pointer<void>(five[1]), pointer<void>(five[3]),
+                  pointer<void>(five[4]), pointer<void>(five[2]), elements(five[0])};
+  };
+  return in_batches<Tensor, AT_ONCE>(count, PER_BLOCK, tensor, [&](const auto &batch, int blocks) {
     adamw<Low, Grad, Moment><<<blocks, THREADS, 0, stream>>>(batch, scalars);
-    if (int status = launched()) return status;
-  }
-  return NEOX_OK;
+  });
 }
 
 int check(const neox_tensor *five, const neox_tensor *first) {

@@ -1,6 +1,6 @@
-// The sum of the squares of many tensors, in fp64 and always in the same order. Eight squares are added
-// up in fp32, which is twice as fast and exact enough, unless they leave its range.
-#include "arguments.h"
+// The sum of the squares of many tensors, in fp64 and always in the same order. Of eight neighbours it is
+// added up in fp32, unless they leave its range.
+#include "batch.h"
 
 namespace {
 
@@ -9,21 +9,9 @@ constexpr int PER_BLOCK = THREADS * CHUNKS * CHUNK;
 constexpr int AT_ONCE = 128; // tensors: 2.5 KB of kernel arguments
 constexpr int LAST_THREADS = 1024;
 
-struct Batch {
-  const void *data[AT_ONCE];
-  int64_t size[AT_ONCE];
-  int first_block[AT_ONCE + 1];
-  int count;
-
-  __device__ __forceinline__ int tensor_of(int block) const {
-    int low = 0, high = count; // first_block[low] <= block < first_block[high]
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      if (first_block[middle] <= block) low = middle;
-      else high = middle;
-    }
-    return low;
-  }
+struct Tensor {
+  const void *data;
+  int64_t size;
 };
 
 template <typename T> __device__ __forceinline__ double squares(const Packed<T> &raw) {
@@ -51,11 +39,11 @@ template <int N> __device__ __forceinline__ double over_block(double mine) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS) add_squares(const __grid_constant__ Batch batch, double *partial) {
-  const int which = batch.tensor_of(blockIdx.x);
+__global__ void __launch_bounds__(THREADS) add_squares(const __grid_constant__ Batch<Tensor, AT_ONCE> batch, double *partial) {
+  const int which = batch.holder(blockIdx.x);
   const int64_t base = (int64_t)(blockIdx.x - batch.first_block[which]) * PER_BLOCK;
-  const T *const from = (const T *)batch.data[which] + base;
-  const int size = (int)(batch.size[which] - base < PER_BLOCK ? batch.size[which] - base : PER_BLOCK);
+  const T *const from = (const T *)batch.item[which].data + base;
+  const int size = (int)(batch.item[which].size - base < PER_BLOCK ? batch.item[which].size - base : PER_BLOCK);
   const bool vector = (uintptr_t)from % 16 == 0;
   Packed<T> raw[CHUNKS];
 #pragma unroll
@@ -79,21 +67,11 @@ template <int N> __global__ void __launch_bounds__(N) add_partial(const double *
 }
 
 template <typename T> int launch(const neox_tensor *t, int count, double *partial, Stream stream) {
-  for (int from = 0; from < count; from += AT_ONCE) {
-    Batch batch = {};
-    int blocks = 0;
-    for (int i = from; i < count && i < from + AT_ONCE; i++) {
-      batch.data[batch.count] = t[i].data, batch.size[batch.count] = elements(t[i]);
-      batch.first_block[batch.count++] = blocks;
-      blocks += (int)ceil_div(elements(t[i]), PER_BLOCK);
-    }
-    batch.first_block[batch.count] = blocks;
-    if (!blocks) continue;
+  const auto tensor = [&](int i) { return Tensor{t[i].data, elements(t[i])}; };
+  return in_batches<Tensor, AT_ONCE>(count, PER_BLOCK, tensor, [&](const auto &batch, int blocks) {
     add_squares<T><<<blocks, THREADS, 0, stream>>>(batch, partial);
-    if (int status = launched()) return status;
     partial += blocks;
-  }
-  return NEOX_OK;
+  });
 }
 
 int64_t blocks_of(const neox_tensor *t, int n) {
