@@ -7,8 +7,10 @@ import torch
 from neox.ops.library import Kernel, Launch, define, installed
 
 
-def squared_norm(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A scalar; one pass over memory where a kernel does it and all have one format."""
+def squared_norm(tensors: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+    """A scalar on their device; one pass over memory where a kernel takes them all."""
+    if not tensors:
+        return torch.zeros((), dtype=torch.float64, device=device)
     if installed("squared_norm", *tensors):
         total: torch.Tensor = torch.ops.neox.squared_norm(tensors)
         return total

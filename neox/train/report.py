@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from neox.ops import squared_norm as norm
 from neox.ops.ranges import span
+from neox.ops.squared_norm import squared_norm
 from neox.parallel.mesh import Mesh
 from neox.train.optimizers import Optimizer
 from neox.train.step import StepResult
@@ -40,13 +40,6 @@ def world_report(report: RankReport, mesh: Mesh, loss_scale: float) -> StepResul
         bad=total[2],
         stop=total[3],
     )
-
-
-def squared_norm(tensors: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """Sum of squares, accumulated in fp64."""
-    if not tensors:
-        return torch.zeros((), dtype=torch.float64, device=device)
-    return norm.squared_norm(tensors)
 
 
 def gradient_factor(result: StepResult, *, clip: float, loss_scale: float) -> torch.Tensor:
