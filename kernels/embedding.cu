@@ -1,8 +1,8 @@
 // The gradient of an embedding: a row of the table gets the sum over all places where its token stood.
 // The tokens come sorted. A block takes a piece of them, adds up its runs of equal tokens, and writes
 // those that lie within; of runs that go on in another piece it leaves its part, and the block in which
-// such a run begins adds the parts up. So the order is always the same, and a token that stands in a
-// twentieth of all places keeps nobody waiting. Other blocks clear the rows whose token stood nowhere.
+// such a run begins adds the parts up: the order is always the same, and many blocks share a token that
+// stands often. Other blocks clear the rows whose token stood nowhere.
 #include "arguments.h"
 
 namespace {
@@ -175,8 +175,7 @@ NEOX_API int neox_embedding_backward(const neox_tensor *t, int n, void *scratch,
   for (int i = 1; i < 3; i++) NEOX_REQUIRE(t[i].ndim == 1 && t[i].size[0] == t[0].size[0], NEOX_WRONG_SHAPE);
   NEOX_REQUIRE((int64_t)bytes >= neox_embedding_backward_scratch(t, n), NEOX_SMALL_SCRATCH);
   const int64_t size = last(t[0]), chunks = ceil_div(size, CHUNK), pieces = pieces_of(t[1]);
-  NEOX_REQUIRE(size < INT32_MAX - THREADS * CHUNK && t[3].size[0] < INT32_MAX, NEOX_TOO_LONG);
-  NEOX_REQUIRE(pieces + t[3].size[0] < INT32_MAX, NEOX_TOO_LONG);
+  NEOX_REQUIRE(size < INT32_MAX - THREADS * CHUNK && pieces + t[3].size[0] < INT32_MAX, NEOX_TOO_LONG);
   if (!elements(t[3])) return NEOX_OK;
   const Sorted s = {pointer<int64_t>(t[1]), pointer<int64_t>(t[2]), t[0].size[0]};
   const bool vector = vectors(t[0], size) && vectors(t[3], size);

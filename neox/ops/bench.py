@@ -402,10 +402,10 @@ def _sums(make: Maker) -> Iterator[Timed]:
 
 
 def _embeddings(make: Maker) -> Iterator[Timed]:
-    dy, words, fp32 = make(32_768, 2048), 50_304, torch.float32
+    dy, words = make(32_768, 2048), 50_304
     some = make.below(words, 32_768)
-    # as often as words of a language: a twentieth of all places is one word's
-    common = (words ** make(32_768, dtype=fp32).sigmoid() - 1).long()
+    # as often as words of a language: a sixteenth of all places is one word's
+    common = (words ** (make.below(1 << 20, 32_768) / (1 << 20)) - 1).long()
     for name, tokens in (("random", some), ("common", common)):
         ascending, place = tokens.sort()
         yield Timed(

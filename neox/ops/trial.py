@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from neox.ops.adamw import COMPILED
+from neox.ops.chunks import PARTS_AT_ONCE
 from neox.ops.gemm import DTYPES
 from neox.ops.library import KERNEL_DTYPES, installed
 
@@ -244,7 +245,7 @@ def _softmaxes(make: Maker) -> Iterator[Case]:
 def _sums(make: Maker) -> Iterator[Case]:
     factor = torch.tensor(0.37, device=make.device)
     for shape in ((5, 7), (1, 1000), (0, 8), (300, 264)):
-        for count in (1, 2, 3, 4):
+        for count in range(1, PARTS_AT_ONCE + 1):
             parts = [make(*shape) for _ in range(count)]
             yield _named("scaled_sum", make, parts, factor, gradient=False)
         yield _named("scaled_sum", make, [unaligned(parts[0]), parts[1]], factor, gradient=False)
