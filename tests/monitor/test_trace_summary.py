@@ -14,6 +14,9 @@ from neox.monitor.kernel_kinds import Kind, kind_of
 NAMES: dict[str, Kind] = {
     "nvjet_sm90_tst_128x256_64x4_2x1_v_bz_coopA_NTN": "matrix products",
     "void (anonymous namespace)::gemm_gelu<bf16, GeluExact>(Tiles, CUtensorMap)": "matrix products",
+    "void (anonymous namespace)::scaled_sum<bf16, 2, true>(Parts<bf16>, float const*)": "loss",
+    "void (anonymous namespace)::add_squares<bf16>(Batch<Tensor, 128>, double*)": "optimizer",
+    "void (anonymous namespace)::add_partial<1024>(double const*, long, double*)": "optimizer",
     "nvjet_sm90_tst_192x192_64x3_1x2_h_bz_coopB_splitK_NTN": "matrix products",
     "cudnn_generated_fort_native_sdpa_sm90_flash_bprop_wgmma_f16_knob_26_kernel0_0": "attention",
     "void cudnn::fusion::convert_dq_to_16bits<true>(void const*, void*, unsigned int)": "attention",

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from neox.ops import chunks
 from neox.ops.attention import attention, attention_reference
+from neox.ops.embedding import embedding
 from neox.ops.gelu import Form, gelu, gelu_reference
 from neox.ops.layer_norm import layer_norm, layer_norm_reference
 from neox.ops.linear_cross_entropy import linear_cross_entropy
@@ -117,3 +119,24 @@ def test_linear_cross_entropy_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
         assert chunks.chunk_rows(7, 11, hidden.element_size()) == rows
         assert torch.allclose(loss(hidden, matrix), whole)
         assert torch.autograd.gradcheck(loss, (hidden, matrix))
+
+
+@pytest.mark.parametrize("rows", [7, 3, 1])
+def test_linear_cross_entropy_by_the_operation(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way that kernels go: the matrix's gradient is added up and scaled by an operation."""
+    hidden, matrix = random(7, 6), random(11, 6, seed=1)
+    targets, weights = torch.randint(11, (7,)), torch.rand(7)
+    expected = F.cross_entropy(hidden @ matrix.t(), targets, reduction="none") * weights
+    monkeypatch.setattr("neox.ops.scaled_sum.installed", lambda *_: True)
+    monkeypatch.setattr(chunks, "LOGITS_BYTES", rows * 11 * hidden.element_size())
+    loss = linear_cross_entropy(hidden, matrix, targets, weights)
+    assert_alike(loss, expected.sum(), hidden, matrix)
+
+
+def test_embedding_by_the_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some tokens stand often, some nowhere."""
+    monkeypatch.setattr("neox.ops.embedding.installed", lambda *_: True)
+    weight, tokens = random(9, 4), torch.tensor([[5, 0, 5], [5, 8, 0]])
+    rows = embedding(tokens, weight)
+    assert type(rows.grad_fn).__name__ == "_EmbeddingBackward"
+    assert_alike(rows, F.embedding(tokens, weight), weight)
