@@ -1,14 +1,14 @@
 // The gradient of an embedding: a row of the table gets the sum over all places where its token stood.
-// The tokens come sorted. A block takes a piece of them, adds up its runs of equal tokens, and writes
-// those that lie within; of runs that go on in another piece it leaves its part, and the block in which
-// such a run begins adds the parts up: the order is always the same, and many blocks share a token that
-// stands often. Other blocks clear the rows whose token stood nowhere.
+// The tokens come sorted. A block takes a piece of them and adds up the runs of equal tokens that begin
+// there, over the piece's end if a run ends in the next one. Longer runs are shared: of these each piece
+// leaves its part, and other blocks add the parts up; so the order is always the same. Others again clear
+// the rows whose token stood nowhere.
 #include "arguments.h"
 
 namespace {
 
-constexpr int PIECE = 32, AT_ONCE = 4; // tokens
-constexpr int ROWS = 128;              // of the table, that a block looks for
+constexpr int PIECE = 64, AT_ONCE = 4; // tokens
+constexpr int ROWS = 32;               // of the table, that a block looks for
 constexpr int PARTS_AT_ONCE = 8;
 constexpr int THREADS = 256;
 
@@ -16,22 +16,20 @@ struct Sorted {
   const int64_t *token, *place; // ascending; where it stood
   int64_t count;
 
-  // How many tokens are smaller.
-  __device__ int64_t before(int64_t looked_for) const {
-    int64_t low = 0, high = count;
+  // -1 where there is none.
+  __device__ int at(int64_t i) const { return i >= 0 && i < count ? (int)token[i] : -1; }
+
+  // How many tokens are smaller, of the first of every so many.
+  __device__ int64_t before(int64_t looked_for, int every = 1) const {
+    int64_t low = 0, high = (count + every - 1) / every;
     while (low < high) {
       const int64_t middle = (low + high) / 2;
-      if (token[middle] < looked_for) low = middle + 1;
+      if (token[middle * every] < looked_for) low = middle + 1;
       else high = middle;
     }
     return low;
   }
-  __device__ bool has(int64_t looked_for) const {
-    const int64_t at = before(looked_for);
-    return at < count && token[at] == looked_for;
-  }
-  // Does the run of place i - 1 go on at i?
-  __device__ bool goes_on(int64_t i) const { return i > 0 && i < count && token[i - 1] == token[i]; }
+  __device__ bool has(int64_t looked_for) const { return at(before(looked_for)) == looked_for; }
 };
 
 template <typename T> struct Table {
@@ -64,17 +62,40 @@ template <typename T> __device__ void clear_absent(const Sorted &s, const Table<
     if (absent[i]) table.put(first + i, at, zeros);
 }
 
-// The tokens of a piece, for all threads of the block.
+// Does a run that goes from a piece into the next one begin in the one, and end in the other? `before`,
+// `beyond`: the tokens just outside of both.
+__device__ __forceinline__ bool within_two(int token, int before, int beyond) {
+  return token != before && token != beyond;
+}
+
+// The tokens of a piece and of its neighbours, for all threads of the block.
 struct Piece {
-  int64_t token[PIECE], place[PIECE];
-  bool goes_on[PIECE + 1]; // does the run of the token before go on here?
+  int around[PIECE + 1 + 2 * PIECE + 1]; // from the last but one's last
+  int64_t place[2 * PIECE];
 
   __device__ void read(const Sorted &s, int64_t first) {
-    for (int i = threadIdx.x; i <= PIECE; i += blockDim.x) {
-      goes_on[i] = s.goes_on(first + i);
-      if (i < PIECE && first + i < s.count) token[i] = s.token[first + i], place[i] = s.place[first + i];
-    }
+    for (int i = threadIdx.x; i < 3 * PIECE + 2; i += blockDim.x) around[i] = s.at(first - PIECE - 1 + i);
+    for (int i = threadIdx.x; i < 2 * PIECE; i += blockDim.x)
+      if (first + i < s.count) place[i] = s.place[first + i];
     __syncthreads();
+  }
+  __device__ int token(int i) const { return around[PIECE + 1 + i]; }
+  // Does the run of place i - 1 go on at i?
+  __device__ bool goes_on(int i) const { return token(i) == token(i - 1) && token(i) >= 0; }
+
+  // Where the runs begin that are added up here, and where they end.
+  __device__ int begin() const {
+    int i = 0;
+    if (goes_on(0) && within_two(token(0), token(-PIECE - 1), token(PIECE)))
+      while (goes_on(i)) i++;
+    return i;
+  }
+  __device__ int end(int64_t left) const {
+    if (left <= PIECE) return (int)left;
+    int i = PIECE;
+    if (within_two(token(i - 1), token(-1), token(2 * PIECE)))
+      while (goes_on(i)) i++;
+    return i;
   }
 };
 
@@ -93,14 +114,14 @@ __device__ void add_piece(const Sorted &s, const T *dy, const Table<T> &table, f
   __shared__ Piece piece;
   const int64_t first = number * PIECE;
   piece.read(s, first);
-  const int at = column(), size = table.size, end = (int)(s.count - first < PIECE ? s.count - first : PIECE);
+  const int at = column(), size = table.size, begin = piece.begin(), end = piece.end(s.count - first);
   if (at >= size) return;
-  bool from_before = piece.goes_on[0];
+  bool from_before = piece.goes_on(begin);
   float sum[CHUNK] = {};
   Flight<T> next;
-  next.ask(piece, 0, end, dy, at, table);
+  next.ask(piece, begin, end, dy, at, table);
 #pragma unroll 1
-  for (int i = 0; i < end; i += AT_ONCE) {
+  for (int i = begin; i < end; i += AT_ONCE) {
     const Flight<T> now = next;
     next.ask(piece, i + AT_ONCE, end, dy, at, table);
 #pragma unroll
@@ -111,10 +132,10 @@ __device__ void add_piece(const Sorted &s, const T *dy, const Table<T> &table, f
       widen(wide, now.row[j]);
 #pragma unroll
       for (int k = 0; k < CHUNK; k++) sum[k] += wide[k];
-      const bool goes_on = piece.goes_on[here + 1];
+      const bool goes_on = piece.goes_on(here + 1);
       if (goes_on && here + 1 < end) continue;
       if (from_before || goes_on) store(part(parts, number, !from_before, size), at, size, size % 4 == 0, sum);
-      else table.put(piece.token[here], at, sum);
+      else table.put(piece.token(here), at, sum);
       from_before = false;
 #pragma unroll
       for (int k = 0; k < CHUNK; k++) sum[k] = 0.0f;
@@ -122,23 +143,25 @@ __device__ void add_piece(const Sorted &s, const T *dy, const Table<T> &table, f
   }
 }
 
-// Blocks that clear stand evenly among those that add: they wait more, and move less.
+// Some of the blocks that clear stand among those that add, which wait more and move less; the others
+// fill the end, when fewer and fewer still add.
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
     add_runs(Sorted s, const T *dy, Table<T> table, float *parts, int64_t clearing) {
-  const int64_t before = blockIdx.x * clearing / gridDim.x;
-  if ((blockIdx.x + 1) * clearing / gridDim.x > before) clear_absent(s, table, before * ROWS);
-  else add_piece(s, dy, table, parts, blockIdx.x - before);
+  const int64_t adding = gridDim.x - clearing, among = clearing / 4, mixed = adding + among;
+  const int64_t block = blockIdx.x, before = block < mixed ? block * among / mixed : block - adding;
+  const bool clears = block >= mixed || (block + 1) * among / mixed > before;
+  if (clears) clear_absent(s, table, before * ROWS);
+  else add_piece(s, dy, table, parts, block - before);
 }
 
 template <typename T>
 __global__ void __launch_bounds__(THREADS) add_parts(Sorted s, float *parts, Table<T> table) {
   const int at = column(), size = table.size;
   const int64_t first = (int64_t)blockIdx.x * PIECE, next = first + PIECE;
-  if (at >= size || !s.goes_on(next)) return;
-  const int64_t token = s.token[next];
-  if (s.token[first] == token && s.goes_on(first)) return; // it began before
-  const int64_t last = (s.before(token + 1) - 1) / PIECE;
+  const int token = s.at(next), last_here = s.at(next - 1), before = s.at(first - 1), beyond = s.at(next + PIECE);
+  if (at >= size || token < 0 || last_here != token || before == token || beyond != token) return;
+  const int64_t last = s.before(token + 1, PIECE) - 1;
   float sum[CHUNK];
   load(sum, part(parts, blockIdx.x, true, size), at, size, size % 4 == 0);
   for (int64_t i = (int64_t)blockIdx.x + 1; i <= last; i += PARTS_AT_ONCE) {

@@ -254,7 +254,7 @@ def _sums(make: Maker) -> Iterator[Case]:
 def _embeddings(make: Maker) -> Iterator[Case]:
     for rows, size, words in (
         (5, 7, 3), (1, 8, 4), (0, 16, 5), (200, 264, 3), (130, 96, 1000), (100, 12, 1),
-        (77, 2056, 2),
+        (77, 2056, 2), (1000, 8, 40), (1000, 12, 4), (640, 8, 1),
     ):  # fmt: skip
         for dy in (make(rows, size), unaligned(make(rows, size))):
             ascending, place = make.below(words, rows).sort()
