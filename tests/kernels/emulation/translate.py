@@ -3,14 +3,15 @@
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 _LAUNCH = re.compile(r"(\w+<[^<>;]*>)<<<")
 HEADERS = Path(__file__).resolve().parent
 
 
-def build(sources: Path, folder: Path) -> Path:
-    """libneox.so for this CPU."""
+def build(sources: Path, folder: Path, *flags: str) -> Path:
+    """libneox.so for this CPU, compiled with these flags too."""
     for header in sources.glob("*.h"):
         (folder / header.name).write_text(translated(header.read_text()))
     units = []
@@ -18,9 +19,9 @@ def build(sources: Path, folder: Path) -> Path:
         units.append(folder / f"{unit.stem}.cpp")
         units[-1].write_text(translated(unit.read_text()))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        objects = list(pool.map(_compile, units))
+        objects = list(pool.map(partial(_compile, flags), units))
     library = folder / "libneox.so"
-    _run("g++", "-shared", *map(str, objects), "-o", str(library))
+    _run("g++", "-shared", *flags, *map(str, objects), "-o", str(library))
     return library
 
 
@@ -57,10 +58,10 @@ def _closing(text: str, opening: int) -> int:
     raise AssertionError("a bracket that is not closed")
 
 
-def _compile(unit: Path) -> Path:
+def _compile(more: tuple[str, ...], unit: Path) -> Path:
     out = unit.with_suffix(".o")
     flags = ("-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-D__HIP__", f"-I{HEADERS}")
-    _run("g++", *flags, "-c", str(unit), "-o", str(out))
+    _run("g++", *flags, *more, "-c", str(unit), "-o", str(out))
     return out
 
 
