@@ -54,7 +54,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "scaled_sum": scaled_sum.scaled_sum_reference,
     "adamw_": adamw.adamw_reference_,
 }
-# Elements of the largest case: a thread costs more here than on a GPU, and more where it is watched.
+# Elements of the largest case: a thread costs more here than on a GPU, and more where watched.
 # The kernel of the loss goes another way where a row is long.
 LARGEST = {"": 20_000, "cross_entropy_": 130_000}
 LARGEST_WATCHED = {"": 3_000}
