@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -27,11 +28,11 @@ from neox.ops.squared_norm import squared_norm_reference
 from neox.ops.trial import Maker
 
 FORWARD_SHARE, BACKWARD_SHARE = 0.9, 0.8
-REPEATS, ROUNDS = 10, 3
+REPEATS, ROUNDS = 10, 5
 WARM_UP = 0.05  # seconds: while the next kernel was compiled, the card has lowered its clocks
 PLACES, APART = 3, 37 << 20  # where results are put, and bytes between these
 COPY_BYTES = 1 << 30
-NOISE = 1.02  # between two measurements of the same
+NOISE = 1.01  # between two measurements of the same, in turn
 Run = Callable[[], object]
 
 
@@ -54,9 +55,8 @@ def bench(say: Callable[[str], None], device: torch.device) -> bool:
     say(f"{'':34}   kernel    share  compiled     torch")
     good = True
     for case in cases(device):
-        kernel = milliseconds(case.kernel)
         torch._dynamo.reset()
-        compiled = milliseconds(torch.compile(case.plain, dynamic=False))
+        kernel, compiled = in_turn(case.kernel, torch.compile(case.plain, dynamic=False))
         plain = milliseconds(case.plain)
         limit = case.moved / speed * 1e3
         limit += 0 if case.pieces is None else milliseconds(case.pieces)
@@ -74,24 +74,33 @@ def copy_bandwidth(device: torch.device) -> float:
     source = torch.randn(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
     ways = (partial(target.copy_, source), partial(torch.mul, source, 1.0, out=target))
-    return 2 * COPY_BYTES / min(milliseconds(way) for way in ways) * 1e3
+    return 2 * COPY_BYTES / min(in_turn(*ways)) * 1e3
 
 
 def milliseconds(run: Run) -> float:
-    """The median over replays, with results at several places.
+    (one,) = in_turn(run)
+    return one
 
-    The same bytes take up to a tenth longer where inputs and results lie unluckily to each other.
+
+def in_turn(*runs: Run) -> list[float]:
+    """Milliseconds of each: the median over replays, with results at several places.
+
+    One after the other, again and again, so that the card is as warm for each. The same bytes take
+    up to a tenth longer where inputs and results lie unluckily to each other.
     """
-    times = []
+    times: list[list[float]] = [[] for _ in runs]
     for place in range(PLACES):
         gap = torch.empty(place * APART, dtype=torch.uint8, device="cuda")
-        graph = _captured(run)
+        graphs = [_captured(run) for run in runs]
         warm = time.monotonic() + WARM_UP
         while time.monotonic() < warm:
-            _replay(graph)
-        times += [_replay(graph) for _ in range(ROUNDS)]
-        del gap, graph
-    return sorted(times)[len(times) // 2]
+            for graph in graphs:
+                _replay(graph)
+        for _ in range(ROUNDS):
+            for graph, of_one in zip(graphs, times, strict=True):
+                of_one.append(_replay(graph))
+        del gap, graphs
+    return [median(of_one) for of_one in times]
 
 
 def _captured(run: Run) -> torch.cuda.CUDAGraph:

@@ -37,6 +37,7 @@ def test_every_kernel_equals_its_reference(emulated: on_cpu.OnCpu) -> None:
     assert emulated.launches > 1000  # twice each case, forward and backward
 
 
+@pytest.mark.timeout(600)  # a minute alone
 def test_no_kernel_leaves_its_tensors() -> None:
     done = on_cpu.watched(sources().folder)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

@@ -56,9 +56,13 @@ rank, job = env["RANK"], env["NEOX_JOB_ID"]
 def note(name, data=""):
     with open(state + name, "w") as file:
         file.write(data)
-def phase(name, seconds):
+def phase(name, until):
     note(f"phase.{{name}}.{{rank}}")
-    time.sleep(float(seconds))
+    if not str(until).startswith("/"):
+        return time.sleep(float(until))
+    limit = time.time() + 60
+    while not os.path.exists(until) and time.time() < limit:
+        time.sleep(0.02)
 note("argv." + rank, "\\0".join(words))
 note("env." + rank, "\\0".join(f"{{k}}={{v}}" for k, v in env.items()))
 print("hello from the entry", flush=True)

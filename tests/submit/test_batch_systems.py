@@ -51,12 +51,14 @@ def test_a_chain_runs_to_its_end(
     desk: Path, kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_END", "saved")
-    monkeypatch.setenv("FAKE_START", "0.5")
+    go = desk / "go"
+    monkeypatch.setenv("FAKE_START", str(go))
     submitted(kind, desk, "--chain", "2")
     assert "submitted link 2 as job 102, after job 101" in capsys.readouterr().out
     first, second = links(desk, capsys)
     assert (second["state"], second["reason"]) == ("pending", "waits for the job before it")
     assert first["state"] in ("pending", "running")
+    go.touch()
 
     def over() -> bool:
         return all(link["state"] == "ended" for link in links(desk, capsys))
