@@ -55,7 +55,7 @@ REFERENCES: dict[str, Callable[..., object]] = {
     "adamw_": adamw.adamw_reference_,
 }
 # Elements of the largest case: a thread costs more here than on a GPU, and more where watched.
-# The kernel of the loss goes another way where a row is long, the embedding's where there are many.
+# The kernel of the loss goes another way where rows are long, the embedding's where they are many.
 LARGEST = {"": 20_000, "cross_entropy_": 130_000}
 LARGEST_WATCHED = {"": 3_000, "embedding_backward": 20_000}
 # Coroutines have stacks of their own, of which the sanitizer knows nothing.
