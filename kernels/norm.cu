@@ -67,12 +67,19 @@ template <int CHUNKS> __device__ __forceinline__ Moments moments_of_full(const f
   return m;
 }
 
+// RMSNorm takes the mean for 0.
 template <bool FULL, int CHUNKS>
-__device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], int size, float per_element) {
+__device__ __forceinline__ Moments moments(const float (&x)[CHUNKS][CHUNK], bool centred, int size, float per_element) {
+  if (!centred) return {0.0f, over_row<Sum>(off_by<FULL>(x, 0.0f, size), 0)};
   if constexpr (FULL) return moments_of_full(x);
   const float mean = over_row<Sum>(sum_of(x), 0) * per_element;
   return {mean, over_row<Sum>(off_by<false>(x, mean, size), 1)};
 }
+
+constexpr int WARPS = 2; // of a block, where one is enough for a row
+// Such blocks of a multiprocessor: more would fit with fewer registers each, but then loads wait for
+// each other. AMD counts warps here, and has registers enough.
+constexpr int RESIDENT = WARP == 32 ? 12 : 1;
 
 template <typename T> struct Forward {
   const T *x, *added, *added2, *weight, *bias, *weight2, *bias2;
@@ -84,6 +91,14 @@ template <typename T> struct Forward {
   float per_element, epsilon; // the former: 1 / size
   bool vector;
 };
+
+// What is said of a row, by one of its threads.
+template <typename T>
+__device__ __forceinline__ void tell(const Forward<T> &a, int64_t row, float mean, float rstd) {
+  if (threadIdx.x) return;
+  a.rstd[row] = rstd;
+  if (a.mean) a.mean[row] = mean;
+}
 
 template <typename T, int CHUNKS, bool ADDED, bool FULL>
 __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
@@ -113,13 +128,9 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
     widen(x[c], rounded);
     store<FULL>(a.sum + first, chunk_at(c), a.size, vector, x[c]);
   }
-  const Moments found = a.mean ? moments<FULL>(x, a.size, a.per_element)
-                               : Moments{0.0f, over_row<Sum>(off_by<FULL>(x, 0.0f, a.size), 0)};
+  const Moments found = moments<FULL>(x, a.mean, a.size, a.per_element);
   const float rstd = rsqrtf(found.squares * a.per_element + a.epsilon), shift = -found.mean * rstd;
-  if (threadIdx.x == 0) {
-    a.rstd[row] = rstd;
-    if (a.mean) a.mean[row] = found.mean;
-  }
+  tell(a, row, found.mean, rstd);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     const int at = chunk_at(c);
@@ -142,6 +153,38 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
   }
 }
 
+// A full row by one warp, with nothing added and one output; with a bias if and only if CENTRED. The
+// weights are on their way together with the row: a warp has nothing else to do while it waits.
+template <typename T, int CHUNKS, bool CENTRED>
+__global__ void __launch_bounds__(WARP *WARPS, RESIDENT) norm_by_warp(Forward<T> a) {
+  __builtin_assume(blockDim.x == WARP);
+  const int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.y;
+  if (row >= a.rows) return;
+  Packed<T> raw[CHUNKS], weight[CHUNKS], bias[CHUNKS];
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) raw[c] = fetch<true>(a.x + row * a.stride, chunk_at(c), a.size, true);
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) {
+    weight[c] = fetch<true>(a.weight, chunk_at(c), a.size, true);
+    if constexpr (CENTRED) bias[c] = fetch<true>(a.bias, chunk_at(c), a.size, true);
+  }
+  float x[CHUNKS][CHUNK];
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) widen(x[c], raw[c]);
+  const Moments found = moments<true>(x, CENTRED, a.size, a.per_element);
+  const float rstd = rsqrtf(found.squares * a.per_element + a.epsilon), shift = -found.mean * rstd;
+#pragma unroll
+  for (int c = 0; c < CHUNKS; c++) {
+    float times[CHUNK], plus[CHUNK] = {}, y[CHUNK];
+    widen(times, weight[c]);
+    if constexpr (CENTRED) widen(plus, bias[c]);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) y[i] = (x[c][i] * rstd + shift) * times[i] + plus[i];
+    store<true>(a.y + row * a.size, chunk_at(c), a.size, true, y);
+  }
+  tell(a, row, found.mean, rstd);
+}
+
 // Chunks of a thread with which a row is full; 0: with none. A sum of several is best with few, one
 // tensor alone with many.
 int full_chunks(int64_t size, bool added) {
@@ -151,17 +194,25 @@ int full_chunks(int64_t size, bool added) {
   return 0;
 }
 
+template <int CHUNKS, bool ADDED, typename T>
+void launch_full(const Forward<T> &a, unsigned grid, dim3 block, Stream stream) {
+  if (block.x > WARP || ADDED || a.y2 || !a.mean != !a.bias)
+    norm_forward<T, CHUNKS, ADDED, true><<<grid, block, 0, stream>>>(a);
+  else if (a.mean) norm_by_warp<T, CHUNKS, true><<<grid, block, 0, stream>>>(a);
+  else norm_by_warp<T, CHUNKS, false><<<grid, block, 0, stream>>>(a);
+}
+
 template <typename T, bool ADDED>
 void launch_forward(const Forward<T> &a, Stream stream) {
   const int full = a.vector ? full_chunks(a.size, ADDED) : 0;
   const int chunks = full ? full : a.size <= WARP * CHUNK ? 1 : 4;
   const int threads = threads_for(a.size, chunks);
-  const dim3 block(threads, threads == WARP ? 2 : 1);
+  const dim3 block(threads, threads == WARP ? WARPS : 1);
   const unsigned grid = (unsigned)ceil_div(a.rows, block.y);
-  if (full == 1) norm_forward<T, 1, ADDED, true><<<grid, block, 0, stream>>>(a);
-  else if (full == 2) norm_forward<T, 2, ADDED, true><<<grid, block, 0, stream>>>(a);
-  else if (full == 3) norm_forward<T, 3, ADDED, true><<<grid, block, 0, stream>>>(a);
-  else if (full == 4) norm_forward<T, 4, ADDED, true><<<grid, block, 0, stream>>>(a);
+  if (full == 1) launch_full<1, ADDED>(a, grid, block, stream);
+  else if (full == 2) launch_full<2, ADDED>(a, grid, block, stream);
+  else if (full == 3) launch_full<3, ADDED>(a, grid, block, stream);
+  else if (full == 4) launch_full<4, ADDED>(a, grid, block, stream);
   else if (chunks == 1) norm_forward<T, 1, ADDED, false><<<grid, block, 0, stream>>>(a);
   else norm_forward<T, 4, ADDED, false><<<grid, block, 0, stream>>>(a);
 }

@@ -5,6 +5,7 @@
 namespace {
 
 constexpr int CHUNKS = 4; // of a thread
+constexpr int THREADS_OF_ALL = 512; // of a block of softmax_backward_of_all
 constexpr int64_t LONGEST = 1024 * CHUNK * CHUNKS; // 32,768 keys
 
 // Scores are [batch, heads, queries, keys], dense.
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(1024, 1)
   for (int c = 0; c < CHUNKS; c++) {
     const int at = chunk_at(c);
     if (at < limit) {
-      raw[c] = fetch<WHOLE>(from, at, s.keys, s.vector);
+      raw[c] = fetch<WHOLE, true>(from, at, s.keys, s.vector);
       if constexpr (MASKED) visible[c] = seen_chunk<WHOLE>(s, visible_from, at);
     } else if (at < s.keys) {
       store<WHOLE>(to, at, s.keys, s.vector, nothing);
@@ -125,7 +126,7 @@ __global__ void __launch_bounds__(1024, 1)
 }
 
 // dx = scale y (dy - sum(y dy)); y is zero wherever nothing was seen.
-template <typename T, bool WHOLE, int N>
+template <typename T, bool WHOLE>
 __global__ void __launch_bounds__(1024)
     softmax_backward(Shape s, const T *dout, const T *out, T *dscores, float scale) {
   const int64_t row = my_row();
@@ -133,20 +134,20 @@ __global__ void __launch_bounds__(1024)
   const int limit = seen(s, row);
   T *to = dscores + row * s.keys;
   const float nothing[CHUNK] = {};
-  Packed<T> y[N], dy[N];
+  Packed<T> y[CHUNKS], dy[CHUNKS];
 #pragma unroll
-  for (int c = 0; c < N; c++) {
+  for (int c = 0; c < CHUNKS; c++) {
     const int at = chunk_at(c);
     if (at < limit) {
-      y[c] = fetch<WHOLE>(out + row * s.keys, at, s.keys, s.vector);
-      dy[c] = fetch<WHOLE>(dout + row * s.keys, at, s.keys, s.vector);
+      y[c] = fetch<WHOLE, true>(out + row * s.keys, at, s.keys, s.vector);
+      dy[c] = fetch<WHOLE, true>(dout + row * s.keys, at, s.keys, s.vector);
     } else if (at < s.keys) {
       store<WHOLE>(to, at, s.keys, s.vector, nothing);
     }
   }
   float sum = 0.0f, v[CHUNK], d[CHUNK];
 #pragma unroll
-  for (int c = 0; c < N; c++)
+  for (int c = 0; c < CHUNKS; c++)
     if (chunk_at(c) < limit) { // beyond the limit v is zero
       widen(v, y[c]);
       widen(d, dy[c]);
@@ -155,7 +156,7 @@ __global__ void __launch_bounds__(1024)
     }
   sum = over_row<Sum>(sum, 0);
 #pragma unroll
-  for (int c = 0; c < N; c++) {
+  for (int c = 0; c < CHUNKS; c++) {
     if (chunk_at(c) >= limit) continue;
     widen(v, y[c]);
     widen(d, dy[c]);
@@ -163,6 +164,33 @@ __global__ void __launch_bounds__(1024)
     for (int i = 0; i < CHUNK; i++) d[i] = scale * v[i] * (d[i] - sum);
     store<WHOLE>(to, chunk_at(c), s.keys, s.vector, d);
   }
+}
+
+// The same of whole rows that are seen to their end, by a chunk a thread.
+template <typename T, int THREADS>
+__global__ void __launch_bounds__(THREADS_OF_ALL)
+    softmax_backward_of_all(int64_t rows, int keys, const T *dout, const T *out, T *dscores, float scale) {
+  __builtin_assume(blockDim.x == THREADS);
+  const int64_t row = (int64_t)blockIdx.x * (THREADS_OF_ALL / THREADS) + threadIdx.y;
+  const int at = chunk_at(0);
+  const bool mine = row < rows && at < keys;
+  Packed<T> y, dy;
+  float sum = 0.0f, v[CHUNK], d[CHUNK];
+  if (mine) {
+    y = fetch<true, true>(out + row * keys, at, keys, true);
+    dy = fetch<true, true>(dout + row * keys, at, keys, true);
+    widen(v, y);
+    widen(d, dy);
+#pragma unroll
+    for (int i = 0; i < CHUNK; i++) sum += v[i] * d[i];
+  }
+  sum = over_row<Sum>(sum, 0);
+  if (!mine) return;
+  widen(v, y);
+  widen(d, dy);
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) d[i] = scale * v[i] * (d[i] - sum);
+  store<true>(dscores + row * keys, at, keys, true, d);
 }
 
 int shape_of(const neox_tensor &scores, bool causal, Shape &s) {
@@ -193,8 +221,8 @@ int visible_of(const neox_tensor &scores, const neox_tensor &visible, Shape &s) 
   return NEOX_OK;
 }
 
-dim3 block_for(int keys, int chunks) {
-  const int threads = (int)(ceil_div(ceil_div(keys, CHUNK * chunks), WARP) * WARP);
+dim3 block_for(int keys) {
+  const int threads = (int)(ceil_div(ceil_div(keys, CHUNK * CHUNKS), WARP) * WARP);
   return dim3(threads, threads == WARP ? 4 : 1);
 }
 
@@ -208,12 +236,24 @@ void launch_forward(const Shape &s, const T *scores, T *out, float scale, unsign
   else softmax_forward<T, false, false><<<grid, block, 0, stream>>>(s, scores, out, scale);
 }
 
-template <typename T, int N>
-void launch_backward(const Shape &s, const T *dout, const T *out, T *dscores, float scale, Stream stream) {
-  const dim3 block = block_for(s.keys, N);
+template <int THREADS = WARP, typename T>
+void launch_backward_of_all(const Shape &s, const T *dout, const T *out, T *dscores, float scale, Stream stream) {
+  if constexpr (THREADS < THREADS_OF_ALL)
+    if (s.keys > THREADS * CHUNK)
+      return launch_backward_of_all<THREADS * 2>(s, dout, out, dscores, scale, stream);
+  const dim3 block(THREADS, THREADS_OF_ALL / THREADS);
   const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
-  if (whole(s)) softmax_backward<T, true, N><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
-  else softmax_backward<T, false, N><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
+  softmax_backward_of_all<T, THREADS><<<grid, block, 0, stream>>>(s.rows, s.keys, dout, out, dscores, scale);
+}
+
+template <typename T>
+void launch_backward(const Shape &s, const T *dout, const T *out, T *dscores, float scale, Stream stream) {
+  if (!s.causal && whole(s) && s.keys <= THREADS_OF_ALL * CHUNK)
+    return launch_backward_of_all(s, dout, out, dscores, scale, stream);
+  const dim3 block = block_for(s.keys);
+  const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
+  if (whole(s)) softmax_backward<T, true><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
+  else softmax_backward<T, false><<<grid, block, 0, stream>>>(s, dout, out, dscores, scale);
 }
 
 } // namespace
@@ -229,7 +269,7 @@ NEOX_API int neox_softmax(const neox_tensor *t, int n, void *, size_t, void *str
   if (int status = visible_of(t[0], t[1], s)) return status;
   s.vector = s.vector && vectors(t[2], s.keys);
   if (!s.rows || !s.keys) return NEOX_OK;
-  const dim3 block = block_for(s.keys, CHUNKS);
+  const dim3 block = block_for(s.keys);
   const unsigned grid = (unsigned)ceil_div(s.rows, block.y);
   const float scale = (float)number(t[3]);
   const Stream on = (Stream)stream;
@@ -251,10 +291,7 @@ NEOX_API int neox_softmax_backward(const neox_tensor *t, int n, void *, size_t, 
   if (int status = shape_of(t[0], number(t[4]) != 0.0, s)) return status;
   s.vector = s.vector && vectors(t[1], s.keys) && vectors(t[2], s.keys);
   if (!s.rows || !s.keys) return NEOX_OK;
-  // a chunk a thread is the faster where all of a row is read
-  const bool one = !s.causal && s.keys <= 1024 * CHUNK;
-  NEOX_BY_TYPE(
-      t[0].dtype, const auto run = one ? launch_backward<T, 1> : launch_backward<T, CHUNKS>;
-      run(s, pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]), (float)number(t[3]), (Stream)stream));
+  NEOX_BY_TYPE(t[0].dtype, launch_backward(s, pointer<T>(t[0]), pointer<T>(t[1]), pointer<T>(t[2]),
+                                           (float)number(t[3]), (Stream)stream));
   return launched();
 }

@@ -173,13 +173,14 @@ def _named(op: str, make: Maker, *arguments: Value, gradient: bool = True) -> Ca
 def _norms(make: Maker) -> Iterator[Case]:
     for rows, size in (
         (5, 7), (130, 768), (1, 4096), (0, 64), (3, 1000), (9, 2048), (2, 6144), (4, 8191),
-        (39, 512), (13, 1536), (3000, 1024), (700, 5120), (600, 8192),
+        (39, 512), (13, 1536), (3000, 1024), (700, 5120), (600, 8192), (7, 256),
     ):  # fmt: skip
         x, w, b = make(rows, size), make(size), make(size)
         for added in ([], [make(rows, size)], [make(rows, size), make(rows, size)]):
             held = [make(size) for _ in added]
             yield _named("norm", make, x, added, held, [w], [b], 1e-5, False)
         yield _named("norm", make, x, [], [], [w], [], 1e-5, True)
+        yield _named("norm", make, x, [], [], [w], [], 1e-5, False)
         both, biases = [w, make(size)], [b, make(size)]
         yield _named("norm", make, x, [make(rows, size)], [make(size)], both, biases, 1e-5, False)
         yield _named("norm", make, unaligned(x), [], [], [unaligned(w)], [b], 1e-5, False)
@@ -231,7 +232,10 @@ def _dropouts(make: Maker) -> Iterator[Case]:
 
 
 def _softmaxes(make: Maker) -> Iterator[Case]:
-    for shape in ((2, 3, 5, 7), (1, 2, 9, 264), (1, 1, 1, 1), (0, 1, 4, 4), (1, 2, 33, 1003)):
+    for shape in (
+        (2, 3, 5, 7), (1, 2, 9, 264), (1, 1, 1, 1), (0, 1, 4, 4), (1, 2, 33, 1003),
+        (1, 2, 3, 64), (1, 1, 3, 600), (1, 1, 5, 2048), (1, 1, 3, 4096),
+    ):  # fmt: skip
         scores = make(*shape)
         for causal in (False, True):
             yield _named("softmax", make, scores, None, 0.7, causal)

@@ -194,6 +194,7 @@ inline __half __ushort_as_half(unsigned short bits) { return emulated_cast<__hal
 template <typename T> void __builtin_nontemporal_store(T value, T *to) { *to = value; }
 inline float __builtin_amdgcn_rcpf(float x) { return 1.0f / x; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+#define __builtin_assume(it) ((it) ? (void)0 : abort())
 inline int __clz(int x) { return x ? __builtin_clz((unsigned)x) : 32; }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a * b) >> 32); }
 
