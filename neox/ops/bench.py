@@ -86,12 +86,15 @@ def in_turn(*runs: Run) -> list[float]:
     """Milliseconds of each: the median over replays, with results at several places.
 
     One after the other, again and again, so that the card is as warm for each. The same bytes take
-    up to a tenth longer where inputs and results lie unluckily to each other.
+    up to a tenth longer where inputs and results lie unluckily to each other: results of all of
+    them lie at the same place, which no one reads again.
     """
     times: list[list[float]] = [[] for _ in runs]
     for place in range(PLACES):
         gap = torch.empty(place * APART, dtype=torch.uint8, device="cuda")
-        graphs = [_captured(run) for run in runs]
+        graphs: list[torch.cuda.CUDAGraph] = []
+        for run in runs:
+            graphs.append(_captured(run, graphs[0] if graphs else None))
         warm = time.monotonic() + WARM_UP
         while time.monotonic() < warm:
             for graph in graphs:
@@ -103,7 +106,8 @@ def in_turn(*runs: Run) -> list[float]:
     return [median(of_one) for of_one in times]
 
 
-def _captured(run: Run) -> torch.cuda.CUDAGraph:
+def _captured(run: Run, beside: torch.cuda.CUDAGraph | None) -> torch.cuda.CUDAGraph:
+    """`beside`: whose memory it works in."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -111,7 +115,7 @@ def _captured(run: Run) -> torch.cuda.CUDAGraph:
             run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=None if beside is None else beside.pool()):
         for _ in range(REPEATS):
             run()
     graph.replay()
