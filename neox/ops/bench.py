@@ -32,7 +32,7 @@ REPEATS, ROUNDS = 10, 5
 WARM_UP = 0.05  # seconds: while the next kernel was compiled, the card has lowered its clocks
 PLACES, APART = 3, 37 << 20  # where results are put, and bytes between these
 COPY_BYTES = 1 << 30
-NOISE = 1.01  # between two measurements of the same, in turn
+NOISE = 1.01  # the same twice, in turn, differs by a quarter of that
 Run = Callable[[], object]
 
 
