@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(THREADS) norm_forward(Forward<T> a) {
 // A full row by one warp, with nothing added and one output; with a bias if and only if CENTRED. The
 // weights are on their way together with the row: a warp has nothing else to do while it waits.
 template <typename T, int CHUNKS, bool CENTRED>
-__global__ void __launch_bounds__(WARP *WARPS, RESIDENT) norm_by_warp(Forward<T> a) {
+__global__ void __launch_bounds__(WARPS * WARP, RESIDENT) norm_by_warp(Forward<T> a) {
   __builtin_assume(blockDim.x == WARP);
   const int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.y;
   if (row >= a.rows) return;

@@ -166,7 +166,8 @@ __global__ void __launch_bounds__(1024)
   }
 }
 
-// The same of whole rows that are seen to their end, by a chunk a thread.
+// The same of whole rows that are seen to their end, by a chunk a thread. What a row needs is a constant:
+// these blocks are short, and each begins with what it has to find out.
 template <typename T, int THREADS>
 __global__ void __launch_bounds__(THREADS_OF_ALL)
     softmax_backward_of_all(int64_t rows, int keys, const T *dout, const T *out, T *dscores, float scale) {
