@@ -182,6 +182,7 @@ def _norms(make: Maker) -> Iterator[Case]:
         yield _named("norm", make, x, [], [], [w], [], 1e-5, True)
         yield _named("norm", make, x, [], [], [w], [], 1e-5, False)
         both, biases = [w, make(size)], [b, make(size)]
+        yield _named("norm", make, x, [], [], both, biases, 1e-5, False)
         yield _named("norm", make, x, [make(rows, size)], [make(size)], both, biases, 1e-5, False)
         yield _named("norm", make, unaligned(x), [], [], [unaligned(w)], [b], 1e-5, False)
     for rows, size in ((2, 16_001), (400, 12_288), (300, 16_384)):
