@@ -125,7 +125,26 @@ __global__ void __launch_bounds__(1024, 1)
   }
 }
 
+template <typename T>
+__device__ __forceinline__ void add_products(float &sum, const Packed<T> &out, const Packed<T> &dout) {
+  float y[CHUNK], dy[CHUNK];
+  widen(y, out);
+  widen(dy, dout);
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) sum += y[i] * dy[i];
+}
+
 // dx = scale y (dy - sum(y dy)); y is zero wherever nothing was seen.
+template <typename T>
+__device__ __forceinline__ void gradient(float (&dx)[CHUNK], const Packed<T> &out, const Packed<T> &dout, float sum,
+                                         float scale) {
+  float y[CHUNK], dy[CHUNK];
+  widen(y, out);
+  widen(dy, dout);
+#pragma unroll
+  for (int i = 0; i < CHUNK; i++) dx[i] = scale * y[i] * (dy[i] - sum);
+}
+
 template <typename T, bool WHOLE>
 __global__ void __launch_bounds__(1024)
     softmax_backward(Shape s, const T *dout, const T *out, T *dscores, float scale) {
@@ -145,24 +164,17 @@ __global__ void __launch_bounds__(1024)
       store<WHOLE>(to, at, s.keys, s.vector, nothing);
     }
   }
-  float sum = 0.0f, v[CHUNK], d[CHUNK];
+  float sum = 0.0f;
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++)
-    if (chunk_at(c) < limit) { // beyond the limit v is zero
-      widen(v, y[c]);
-      widen(d, dy[c]);
-#pragma unroll
-      for (int i = 0; i < CHUNK; i++) sum += v[i] * d[i];
-    }
+    if (chunk_at(c) < limit) add_products(sum, y[c], dy[c]); // beyond the limit y is zero
   sum = over_row<Sum>(sum, 0);
 #pragma unroll
   for (int c = 0; c < CHUNKS; c++) {
     if (chunk_at(c) >= limit) continue;
-    widen(v, y[c]);
-    widen(d, dy[c]);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) d[i] = scale * v[i] * (d[i] - sum);
-    store<WHOLE>(to, chunk_at(c), s.keys, s.vector, d);
+    float dx[CHUNK];
+    gradient(dx, y[c], dy[c], sum, scale);
+    store<WHOLE>(to, chunk_at(c), s.keys, s.vector, dx);
   }
 }
 
@@ -176,22 +188,16 @@ __global__ void __launch_bounds__(THREADS_OF_ALL)
   const int at = chunk_at(0);
   const bool mine = row < rows && at < keys;
   Packed<T> y, dy;
-  float sum = 0.0f, v[CHUNK], d[CHUNK];
+  float sum = 0.0f, dx[CHUNK];
   if (mine) {
     y = fetch<true, true>(out + row * keys, at, keys, true);
     dy = fetch<true, true>(dout + row * keys, at, keys, true);
-    widen(v, y);
-    widen(d, dy);
-#pragma unroll
-    for (int i = 0; i < CHUNK; i++) sum += v[i] * d[i];
+    add_products(sum, y, dy);
   }
   sum = over_row<Sum>(sum, 0);
   if (!mine) return;
-  widen(v, y);
-  widen(d, dy);
-#pragma unroll
-  for (int i = 0; i < CHUNK; i++) d[i] = scale * v[i] * (d[i] - sum);
-  store<true>(dscores + row * keys, at, keys, true, d);
+  gradient(dx, y, dy, sum, scale);
+  store<true>(dscores + row * keys, at, keys, true, dx);
 }
 
 int shape_of(const neox_tensor &scores, bool causal, Shape &s) {
